@@ -1,0 +1,44 @@
+# Every target makes its own virtual environment from the lock file.
+PYTHON ?= python3.11
+BIN := .venv/bin
+PYTEST := $(BIN)/python -m pytest
+
+.PHONY: help demo test lint format docs bench parity lock clean
+
+help:  ## list the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
+
+.venv/ready: requirements.lock pyproject.toml
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --require-hashes --requirement requirements.lock
+	$(BIN)/python -m pip install --quiet --no-deps --editable .
+	@touch $@
+
+demo: .venv/ready  ## simulate a scan of the tutorial's size, align it, draw the pictures
+	$(BIN)/mumott-dask demo --output demo-output
+
+test: .venv/ready  ## run the tests
+	$(PYTEST) -n 2 -m "not slow"
+
+lint: .venv/ready  ## ruff, mypy
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: .venv/ready  ## let ruff format and mend what it can
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+docs: .venv/ready  ## build the documentation, warnings are errors
+	$(BIN)/sphinx-build -W --keep-going -q -b html docs docs/_build/html
+
+bench: .venv/ready  ## measure speed, memory and accuracy
+	$(PYTEST) tests/benchmarks -m "" -o python_files="bench_*.py" --benchmark-only -s
+
+lock: .venv/ready  ## resolve the lock file anew
+	$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --quiet \
+	  --no-header --no-emit-index-url --no-emit-find-links --all-extras --constraint constraints.txt \
+	  pyproject.toml --output-file requirements.lock
+
+clean:  ## remove what the other targets made
+	rm -rf .venv docs/_build demo-output bench-output .mypy_cache .ruff_cache .pytest_cache
