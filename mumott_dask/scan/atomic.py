@@ -1,0 +1,125 @@
+"""Outputs that are whole or not there: written under another name, then renamed."""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from mumott_dask.errors import ScanError
+
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+
+
+def check_output(path: str | os.PathLike[str], overwrite: bool = False) -> None:
+    """Make sure that an output can be put at `path`, before the work that makes it.
+
+    Raises
+    ------
+    ScanError
+        Where something is there already and `overwrite` is false, where it is a folder that is no Zarr
+        store, or where its own folder is missing or cannot be written to.
+    """
+    final = Path(path).resolve()
+    if not final.parent.is_dir():
+        raise ScanError(f"{path}: there is no folder {final.parent} to write it to")
+    if not os.access(final.parent, os.W_OK):
+        raise ScanError(f"{path}: the folder {final.parent} cannot be written to")
+    if not final.exists():
+        return
+    if not overwrite:
+        raise ScanError(f"{path}: exists already, expected a new name, or overwrite=True to replace it")
+    if final.is_dir() and any(final.iterdir()) and not (final / "zarr.json").is_file():
+        raise ScanError(f"{path}: is a folder that is no Zarr store, it will not be replaced")
+
+
+@contextmanager
+def replacing(path: str | os.PathLike[str], overwrite: bool = False) -> Iterator[Path]:
+    """Name beside `path` to write a file or a folder under, which becomes `path` once the block is through.
+
+    Until then what was at `path` stays as it was. If the block fails or is interrupted, what it wrote is
+    removed. What was written has reached the disk before it gets its final name.
+
+    Raises
+    ------
+    ScanError
+        As in :func:`check_output`, and where the disk is full.
+    """
+    check_output(path, overwrite)
+    final = Path(path).resolve()
+    partial = _sibling(final, "partial")
+    try:
+        yield partial
+        _sync(partial)
+        check_output(path, overwrite)
+        _rename(partial, final)
+    except BaseException as error:
+        _remove(partial)
+        if _is_disk_full(error):
+            raise ScanError(
+                f"{path}: the disk is full, nothing was written; free some space or choose another folder"
+            ) from error
+        raise
+
+
+def _sibling(final: Path, purpose: str) -> Path:
+    return final.with_name(f".{final.stem}.{uuid.uuid4().hex[:12]}.{purpose}{final.suffix}")
+
+
+def _rename(partial: Path, final: Path) -> None:
+    if final.is_dir():
+        # No folder can be renamed over another, so for a moment the name is free.
+        aside = _sibling(final, "replaced")
+        try:
+            final.rename(aside)
+            partial.rename(final)
+        finally:
+            if final.exists():
+                _remove(aside)
+            elif aside.exists():
+                aside.rename(final)
+    elif partial.is_dir():
+        final.unlink(missing_ok=True)
+        partial.rename(final)
+    else:
+        partial.replace(final)
+    _sync_one(final.parent)
+
+
+def _sync(path: Path) -> None:
+    _sync_one(path)
+    if path.is_dir():
+        for folder, _, files in os.walk(path):
+            for file in files:
+                _sync_one(Path(folder, file))
+            _sync_one(Path(folder))
+
+
+def _sync_one(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def _is_disk_full(error: BaseException | None) -> bool:
+    """Whether an error comes of a full disk; HDF5 keeps the number to itself and says it in the text."""
+    while error is not None:
+        if isinstance(error, OSError) and error.errno in _FULL:
+            return True
+        if os.strerror(errno.ENOSPC) in str(error):
+            return True
+        error = error.__cause__ or error.__context__
+    return False

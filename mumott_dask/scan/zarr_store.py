@@ -1,0 +1,245 @@
+"""Datasets of ours (scans, alignments, tomograms) in Zarr v3, bit for bit.
+
+The attribute ``mumott_dask`` of the store's root says what it holds and in which version of the schema.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import warnings
+from collections.abc import Hashable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Literal
+
+import dask
+import dask.array as da
+import numpy as np
+import xarray as xr
+import zarr
+from dask.base import tokenize
+from zarr.errors import UnstableSpecificationWarning, ZarrUserWarning
+
+from mumott_dask.errors import ScanError
+
+from .atomic import replacing
+from .schema import SCHEMA_VERSION, validate_scan
+from .zarr_layout import encoding, rows, with_whole_shards
+
+Kind = Literal["scan", "alignment", "tomogram"]
+
+MARK = "mumott_dask"
+CONCURRENT_WRITES = 2
+
+_DAMAGE = (OSError, ValueError, RuntimeError, KeyError, TypeError)
+
+
+def write_dataset(
+    dataset: xr.Dataset, path: str | os.PathLike[str], overwrite: bool = False, kind: Kind = "scan"
+) -> None:
+    """Write a dataset as a Zarr store.
+
+    Dask arrays are streamed: each task makes and writes one shard (one file of about 64 MB), two at a time on
+    the threaded scheduler, so the memory needed does not grow with the dataset. With a distributed client the
+    workers write, to a path that they must share.
+
+    Parameters
+    ----------
+    dataset : xr.Dataset
+    path : path
+        Whole or not there at the end; see :func:`mumott_dask.scan.atomic.replacing`.
+    overwrite : bool
+        Replace what is there, once the new store is whole.
+    kind : {"scan", "alignment", "tomogram"}
+        What the store is said to hold.
+
+    Raises
+    ------
+    ScanError
+        Where the output exists or the disk is full.
+    """
+    mark = {"kind": kind, "schema_version": SCHEMA_VERSION}
+    marked = with_whole_shards(dataset.drop_encoding()).assign_attrs({MARK: mark})
+    with replacing(path, overwrite) as partial, _quiet(), dask.config.set(num_workers=CONCURRENT_WRITES):
+        marked.to_zarr(
+            partial,
+            mode="w-",
+            zarr_format=3,
+            encoding=encoding(marked),
+            write_empty_chunks=True,
+            consolidated=True,
+        )
+
+
+def open_dataset(
+    path: str | os.PathLike[str], kind: Kind = "scan", chunks: int | Literal["auto"] | None = None
+) -> xr.Dataset:
+    """Open a Zarr store that :func:`write_dataset` wrote.
+
+    Parameters
+    ----------
+    path : path
+    kind : {"scan", "alignment", "tomogram"}
+        What it must hold.
+    chunks : int or "auto", optional
+        By default everything is loaded, as NumPy arrays. Otherwise images and tomograms become Dask arrays
+        that read the store when they are computed: `chunks` projections (x layers of a tomogram) in each
+        chunk, raised to whole inner chunks of the store (about 1 MB) where they are longer than one, or the
+        length of a shard (about 64 MB).
+
+    Raises
+    ------
+    ScanError
+        Where there is no such store, it holds something else, is of another version, or is damaged. Damage
+        within a shard shows when that shard is read.
+    """
+    path = Path(path)
+    group = _open_group(path)
+    _check_mark(path, group, kind)
+    _check_whole(path, group)
+    with _damage(path, "the store"), _quiet():
+        dataset = xr.open_zarr(path, chunks=None, mask_and_scale=False)
+    del dataset.attrs[MARK]
+    if chunks is not None:
+        dataset = dataset.assign(_lazy_variables(path, group, dataset, kind, chunks))
+    for name, variable in dataset.variables.items():
+        if variable.chunks is None:
+            with _damage(path, f"{name!r}"):
+                variable.load()
+    return dataset.drop_encoding()
+
+
+def open_zarr(path: str | os.PathLike[str], chunks: int | Literal["auto"] | None = None) -> xr.Dataset:
+    """Open a scan; see :func:`open_dataset`."""
+    scan = open_dataset(path, "scan", chunks)
+    validate_scan(scan, str(path))
+    return scan
+
+
+def stored_kind(path: str | os.PathLike[str]) -> str:
+    """Name what a Zarr store holds: ``"scan"``, ``"alignment"`` or ``"tomogram"``.
+
+    Raises
+    ------
+    ScanError
+        Where there is no such store, or it is not one of ours.
+    """
+    return str(_mark(Path(path), _open_group(Path(path)))["kind"])
+
+
+def _open_group(path: Path) -> zarr.Group:
+    if not path.exists():
+        raise ScanError(f"{path}: no such Zarr store")
+    if not (path / "zarr.json").is_file():
+        raise ScanError(f"{path}: is no Zarr v3 store (it has no 'zarr.json')")
+    with _damage(path, "'zarr.json'"):
+        return zarr.open_group(path, mode="r")
+
+
+def _mark(path: Path, group: zarr.Group) -> dict[str, Any]:
+    mark = group.attrs.get(MARK)
+    if not isinstance(mark, dict) or not {"kind", "schema_version"} <= mark.keys():
+        raise ScanError(f"{path}: is a Zarr store, but none of mumott_dask's (no attribute {MARK!r})")
+    return mark
+
+
+def _check_mark(path: Path, group: zarr.Group, kind: Kind) -> None:
+    mark = _mark(path, group)
+    if mark["kind"] != kind:
+        raise ScanError(f"{path}: is {_article(str(mark['kind']))}, expected {_article(kind)}")
+    if mark["schema_version"] != SCHEMA_VERSION:
+        raise ScanError(
+            f"{path}: has schema version {mark['schema_version']}, this release reads {SCHEMA_VERSION}"
+        )
+
+
+def _article(kind: str) -> str:
+    return f"{'an' if kind[:1] in 'aeiou' else 'a'} {kind}"
+
+
+def _check_whole(path: Path, group: zarr.Group) -> None:
+    """Make sure that no chunk is missing or empty: Zarr would read zeros there without a word."""
+    for name, array in group.arrays():
+        expected = _number_of_files(array)
+        found = sum(file.stat().st_size > 0 for file in _chunk_files(path / name / "c"))
+        if found < expected:
+            raise ScanError(
+                f"{path}: {name!r} has {found} chunk files, expected {expected}: the store is damaged, "
+                "or was copied in part"
+            )
+
+
+def _number_of_files(array: zarr.Array[Any]) -> int:
+    file_shape = array.shards or array.chunks
+    return math.prod(-(-size // length) for size, length in zip(array.shape, file_shape, strict=True))
+
+
+def _chunk_files(place: Path) -> Iterator[Path]:
+    if place.is_file():
+        yield place
+    for folder, _, files in os.walk(place):
+        yield from (Path(folder, file) for file in files)
+
+
+def _lazy_variables(
+    path: Path, group: zarr.Group, dataset: xr.Dataset, kind: Kind, chunks: int | Literal["auto"]
+) -> dict[Hashable, xr.Variable]:
+    if chunks != "auto" and (isinstance(chunks, bool) or not isinstance(chunks, int) or chunks < 1):
+        raise ScanError(f"{path}: chunks={chunks!r}, expected a number of projections, 'auto' or None")
+    main = "projection" if kind == "scan" else "x"
+    lazy: dict[Hashable, xr.Variable] = {}
+    for name, variable in dataset.data_vars.items():
+        if variable.ndim < 3 or not variable.size:
+            continue
+        cut, dim = rows(dataset, variable.dims[0]), variable.dims[0]
+        length = cut.shard if chunks == "auto" or dim != main else _aligned(chunks, cut.inner)
+        lazy[name] = xr.Variable(variable.dims, _lazy(path, str(name), variable, length), variable.attrs)
+    return lazy
+
+
+def _aligned(chunks: int, inner: int) -> int:
+    """Whole inner chunks, where there are as many rows as one holds."""
+    return chunks if chunks < inner else -(-chunks // inner) * inner
+
+
+def _lazy(path: Path, name: str, variable: xr.DataArray, length: int) -> da.Array:
+    size = variable.shape[0]
+    lengths = (length,) * (size // length) + ((size % length,) if size % length else ())
+    written = (path / "zarr.json").stat()
+    token = tokenize(str(path.resolve()), name, length, written.st_mtime_ns, written.st_ino)
+    return da.map_blocks(
+        _read_rows,
+        path=str(path.resolve()),
+        variable=name,
+        chunks=(lengths, *((n,) for n in variable.shape[1:])),
+        dtype=variable.dtype,
+        meta=np.empty((0,) * variable.ndim, variable.dtype),
+        name=f"read-{name}-{token}",
+    )
+
+
+def _read_rows(path: str, variable: str, block_info: dict[Any, Any] | None = None) -> np.ndarray:
+    assert block_info is not None
+    start, stop = block_info[None]["array-location"][0]
+    with _damage(Path(path), f"{variable!r} from row {start} to {stop}"):
+        values = zarr.open_array(Path(path, variable), mode="r")[start:stop]
+    return np.asarray(values, dtype=block_info[None]["dtype"])
+
+
+@contextmanager
+def _damage(path: Path, part: str) -> Iterator[None]:
+    try:
+        yield
+    except _DAMAGE as error:
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise ScanError(f"{path}: {part} cannot be read, the store is damaged ({reason})") from error
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Silence the warnings that consolidated metadata and strings are not yet in the Zarr standard."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UnstableSpecificationWarning)
+        warnings.filterwarnings("ignore", "Consolidated metadata", ZarrUserWarning)
+        yield
