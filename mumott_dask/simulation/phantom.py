@@ -1,0 +1,140 @@
+"""A phantom that looks like trabecular bone: walls and struts in a rounded core, cut flat at its ends.
+
+The walls are level sets of smooth random fields (band-passed Gaussian noise, stretched along the axis by an
+amount that varies from place to place). The fields are made on the grid of voxels and interpolated to the
+finer one, so that the same seed is the same bone at every oversampling.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+Volume = NDArray[np.float32]
+
+SPACING = 5.5
+"""Distance between walls, voxels."""
+
+WALL = 2.0
+"""Thickness of the walls, voxels; struts are a quarter thicker."""
+
+EDGE = 0.75
+"""Width of the walls' soft edges, voxels."""
+
+BANDWIDTH = 0.25
+"""Relative width of the band of spatial frequencies."""
+
+STRETCH = (1.0, 1.8)
+"""Elongation along the axis, from the least to the most oriented part of the bone."""
+
+CORE_RADIUS, CORE_HALF_HEIGHT = 0.9, 0.68
+"""Radius and half height of the core, in radii of the sphere that holds it and rounds its rims."""
+
+OUTLINE = 0.06
+"""Irregularity of the core's outline, RMS, in its radii."""
+
+
+def trabecular_bone(
+    size: tuple[int, int, int], radius: float, oversampling: int, axis: int, rng: np.random.Generator
+) -> Volume:
+    """Bone density (0 to about 1) on a grid of sub-voxels.
+
+    Parameters
+    ----------
+    size : three int, voxels
+        The box; its centre is the bone's.
+    radius : float, voxels
+        Radius of the sphere that holds the bone.
+    oversampling : int
+        Sub-voxels along the side of a voxel.
+    axis : int
+        Axis of the volume along which the bone is oriented and at whose ends it is cut.
+    rng : numpy.random.Generator
+
+    Returns
+    -------
+    (x, y, z) float32
+        `oversampling` times `size`.
+    """
+
+    def field(wavelength: float, stretch: float = 1.0) -> Volume:
+        return band_passed_noise(size, wavelength, stretch, axis, oversampling, rng)
+
+    oriented = _fraction(field(4 * SPACING))
+    thickness = WALL * (1 + 0.5 * (_fraction(field(3 * SPACING)) - 0.5))
+    walls, across = (
+        _distance(
+            np.sqrt(1 - oriented) * field(2 * SPACING, STRETCH[0])
+            + np.sqrt(oriented) * field(2 * SPACING, STRETCH[1])
+        )
+        / oversampling
+        for _ in range(2)
+    )
+    struts = np.hypot(walls, across)
+    holes = field(1.6 * SPACING)
+    distance = np.maximum(np.abs(walls) - thickness / 2, (holes - 0.4) * SPACING / 4)
+    distance = np.minimum(distance, struts - 0.625 * thickness)
+    distance = np.maximum(distance, _core(size, radius, oversampling, axis, field(3 * SPACING)))
+    mineral = 1 + 0.05 * field(SPACING)
+    return np.asarray(_soft_step(distance) * mineral, dtype=np.float32)
+
+
+def band_passed_noise(
+    size: tuple[int, int, int],
+    wavelength: float,
+    stretch: float,
+    axis: int,
+    oversampling: int,
+    rng: np.random.Generator,
+) -> Volume:
+    """Gaussian noise of unit variance around one wavelength (voxels), elongated along an axis.
+
+    Drawn on the grid of voxels and interpolated to the centres of the sub-voxels by its Fourier series.
+    """
+    squared: NDArray[np.float64] = np.zeros(size)
+    shift: NDArray[np.complex128] = np.ones(size, dtype=np.complex128)
+    for a, n in enumerate(size):
+        frequency = np.fft.fftfreq(n).reshape(np.roll([-1, 1, 1], a))
+        squared = squared + (frequency * (stretch if a == axis else 1)) ** 2
+        shift = shift * np.exp(2j * np.pi * frequency * (1 / oversampling - 1) / 2)
+    band = np.exp(-(((np.sqrt(squared) * wavelength - 1) / BANDWIDTH) ** 2) / 2)
+    coarse = np.fft.fftshift(np.fft.fftn(rng.standard_normal(size)) * band * shift)
+    # The zero frequency stays in the middle of the padded spectrum.
+    padding = [
+        (n * oversampling // 2 - n // 2, n * oversampling - n - (n * oversampling // 2 - n // 2))
+        for n in size
+    ]
+    fine = np.fft.ifftn(np.fft.ifftshift(np.pad(coarse, padding))).real
+    return np.asarray(fine / fine.std(), dtype=np.float32)
+
+
+def _fraction(field: Volume) -> Volume:
+    """Squeeze a field of unit variance smoothly into 0 to 1."""
+    return np.asarray(0.5 + 0.5 * np.tanh(field), dtype=np.float32)
+
+
+def _distance(field: Volume) -> Volume:
+    """Distance from the zero level of a field to first order, sub-voxels (signed)."""
+    slope = np.sqrt(sum(g**2 for g in np.gradient(field)))
+    return np.asarray(field / np.maximum(slope, 0.5 * slope.mean()), dtype=np.float32)
+
+
+def _core(size: tuple[int, int, int], radius: float, oversampling: int, axis: int, outline: Volume) -> Volume:
+    """Signed distance (voxels, roughly) from the surface of the core, negative inside."""
+    place = np.meshgrid(
+        *((np.arange(n * oversampling) + 0.5) / oversampling - n / 2 for n in size),
+        indexing="ij",
+        sparse=True,
+    )
+    across = np.sqrt(sum(c**2 for a, c in enumerate(place) if a != axis))
+    along = np.abs(place[axis])
+    side = across - CORE_RADIUS * radius * (1 - OUTLINE + OUTLINE * np.clip(outline, -3, 1))
+    ends = along - CORE_HALF_HEIGHT * radius
+    sphere = np.hypot(across, along) - radius
+    return np.asarray(np.maximum(np.maximum(side, ends), sphere), dtype=np.float32)
+
+
+def _soft_step(distance: Volume) -> Volume:
+    """1 inside (negative), 0 outside, a smooth ramp of width `EDGE` between."""
+    ramp = np.clip(0.5 - distance / (2 * EDGE), 0, 1)
+    return np.asarray(ramp * ramp * (3 - 2 * ramp), dtype=np.float32)
