@@ -73,7 +73,7 @@ def write_dataset(
 
 
 def open_dataset(
-    path: str | os.PathLike[str], kind: Kind = "scan", chunks: int | Literal["auto"] | None = None
+    path: str | os.PathLike[str], kind: Kind = "scan", chunks: int | str | None = None
 ) -> xr.Dataset:
     """Open a Zarr store that :func:`write_dataset` wrote.
 
@@ -110,7 +110,7 @@ def open_dataset(
     return dataset.drop_encoding()
 
 
-def open_zarr(path: str | os.PathLike[str], chunks: int | Literal["auto"] | None = None) -> xr.Dataset:
+def open_zarr(path: str | os.PathLike[str], chunks: int | str | None = None) -> xr.Dataset:
     """Open a scan; see :func:`open_dataset`."""
     scan = open_dataset(path, "scan", chunks)
     validate_scan(scan, str(path))
@@ -183,17 +183,17 @@ def _chunk_files(place: Path) -> Iterator[Path]:
 
 
 def _lazy_variables(
-    path: Path, group: zarr.Group, dataset: xr.Dataset, kind: Kind, chunks: int | Literal["auto"]
+    path: Path, group: zarr.Group, dataset: xr.Dataset, kind: Kind, chunks: int | str
 ) -> dict[Hashable, xr.Variable]:
-    if chunks != "auto" and (isinstance(chunks, bool) or not isinstance(chunks, int) or chunks < 1):
-        raise ScanError(f"{path}: chunks={chunks!r}, expected a number of projections, 'auto' or None")
+    if chunks != "auto" and (isinstance(chunks, str | bool) or chunks < 1):
+        raise ScanError(f"{path}: chunks is {chunks!r}, expected a number of projections, 'auto' or None")
     main = "projection" if kind == "scan" else "x"
     lazy: dict[Hashable, xr.Variable] = {}
     for name, variable in dataset.data_vars.items():
         if variable.ndim < 3 or not variable.size:
             continue
         cut, dim = rows(dataset, variable.dims[0]), variable.dims[0]
-        length = cut.shard if chunks == "auto" or dim != main else _aligned(chunks, cut.inner)
+        length = cut.shard if chunks == "auto" or dim != main else _aligned(int(chunks), cut.inner)
         lazy[name] = xr.Variable(variable.dims, _lazy(path, str(name), variable, length), variable.attrs)
     return lazy
 
