@@ -222,10 +222,14 @@ def _check_coordinate(coordinate: xr.DataArray, name: str, dims: tuple[str, ...]
         place = f"{dims[0]} {i[0]}" if name == "detector_angle" else _projection(coordinate, int(i[0]))
         raise ScanError(f"{where}: {place}: {name!r} is {values[tuple(i)]}, expected a finite number")
     if "xyz" in dims:
-        flat = np.linalg.norm(values, axis=-1) == 0
-        if flat.any():
-            place = _projection(coordinate, int(np.argmax(flat)))
-            raise ScanError(f"{where}: {place}: {name!r} has length 0, expected a direction")
+        length = np.linalg.norm(values, axis=-1)
+        off = ~(np.abs(length - 1) <= DIRECTION_TOLERANCE)
+        if off.any():
+            i = int(np.argmax(off))
+            raise ScanError(
+                f"{where}: {_projection(coordinate, i)}: {name!r} is {values[i].tolist()}, "
+                f"of length {length[i]:.6g}, expected length 1"
+            )
 
 
 def _check_rotations(scan: xr.Dataset, where: str) -> None:
@@ -278,7 +282,7 @@ def _check_numbers(attrs: dict, where: str) -> None:
             continue
         value = attrs[name]
         number = np.asarray(value)
-        if number.shape != () or number.dtype.kind not in "iuf" or not np.isfinite(number):
+        if number.dtype.kind not in "iuf" or not np.isfinite(number).all() or (positive and number.ndim):
             raise ScanError(f"{where}: {name!r} is {value!r}, expected a finite number")
         if positive and not number > 0:
             raise ScanError(f"{where}: {name!r} is {value!r} micrometre, expected more than 0")
