@@ -4,4 +4,6 @@ In: mumott's HDF5 files, this project's Zarr stores, or plain arrays. Out: an :c
 passed :func:`validate_scan`. Stands on ``geometry`` and ``errors`` alone.
 """
 
+from .making import make_scan as make_scan
+from .opening import open_scan as open_scan
 from .schema import validate_scan as validate_scan

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import xarray as xr
@@ -30,15 +30,17 @@ def open_hdf5(
         headers = [projection_header(file, name, root.has_data) for name in projection_names(file)]
     if len(headers) < 2:
         raise ScanError(f"{path}: has one projection alone, expected two or more")
-    coordinates = {
-        "projection": np.arange(len(headers)),
-        **offsets(headers),
-        **orientation(headers, root),
-    }
+    try:
+        coordinates = {**offsets(headers), **orientation(headers, root)}
+    except ScanError as error:
+        raise ScanError(f"{path}: {error}") from error
     if root.detector_angle is not None:
         coordinates["detector_angle"] = (("segment",), root.detector_angle)
-    scan = xr.Dataset(coords=coordinates, attrs=_attributes(path, root, headers, coordinates))
+    scan = xr.Dataset(
+        coords={"projection": np.arange(len(headers)), **coordinates}, attrs=_attributes(path, root)
+    )
     _add_pixels(scan, path, headers, root, chunks, nonfinite)
+    scan.attrs["volume_shape"] = root.volume_shape or default_volume_shape(scan)
     try:
         scan = with_extras(scan, path)
     except HDF5_FAULTS as error:
@@ -47,19 +49,9 @@ def open_hdf5(
     return finite_scan(scan, nonfinite, str(path), leave=IMAGES)
 
 
-def _attributes(path: Path, root: RootHeader, headers: Sequence[ProjectionHeader], coordinates: dict) -> dict:
-    directions = root.directions
-    inner_axis = coordinates.get("inner_axis")
+def _attributes(path: Path, root: RootHeader) -> dict[str, Any]:
     attributes = {
-        "volume_shape": root.volume_shape
-        or default_volume_shape(
-            padded_shape(headers),
-            coordinates["rotation"][1],
-            None if inner_axis is None else inner_axis[1],
-            directions["j_direction_0"],
-            directions["k_direction_0"],
-        ),
-        **directions,
+        **root.directions,
         "two_theta": 0.0 if root.two_theta is None else root.two_theta,
         "schema_version": SCHEMA_VERSION,
         "source": str(path.absolute()),

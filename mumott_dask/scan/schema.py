@@ -24,13 +24,13 @@ TOMOGRAM_DIMS = ("x", "y", "z")
 
 COORDINATE_DIMS: dict[str, tuple[str, ...]] = {
     "projection": ("projection",),
-    "rotation": ("projection", "row", "col"),
     "j_offset": ("projection",),
     "k_offset": ("projection",),
     "inner_angle": ("projection",),
     "outer_angle": ("projection",),
     "inner_axis": ("projection", "xyz"),
     "outer_axis": ("projection", "xyz"),
+    "rotation": ("projection", "row", "col"),
     "detector_angle": ("segment",),
     "j_offset_true": ("projection",),
     "k_offset_true": ("projection",),

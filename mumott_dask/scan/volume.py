@@ -3,46 +3,40 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
-from scipy.spatial.transform import Rotation
+import xarray as xr
+from numpy.typing import NDArray
 
 from mumott_dask import geometry
 
-from .schema import INNER_AXIS
+from .schema import INNER_AXIS, detector_shape
 
 
-def default_volume_shape(
-    image: tuple[int, int],
-    rotation: NDArray[np.float64],
-    inner_axis: NDArray[np.float64] | None,
-    j_direction_0: ArrayLike,
-    k_direction_0: ArrayLike,
-) -> list[int]:
-    """Volume for images of a given shape: (J, J, K) of a rotation about k, (J, K, K) of one about j.
+def default_volume_shape(scan: xr.Dataset) -> list[int]:
+    """Volume that holds what a scan sees: (J, J, K) of a rotation about k, (J, K, K) of one about j.
 
-    Parameters
-    ----------
-    image : (J, K)
-    rotation : (projection, 3, 3) float
-        Tells the axis where `inner_axis` does not.
-    inner_axis : (projection, 3) float or None
-        The first projection's counts.
-    j_direction_0, k_direction_0 : (3,) float
+    The inner axis of the first projection says which; where the scan has no axes, its rotations do.
     """
-    axis = turning_axis(rotation) if inner_axis is None else inner_axis[0]
-    return list(geometry.default_volume_shape(image, axis, j_direction_0, k_direction_0))
+    axis = (
+        scan["inner_axis"].values[0] if "inner_axis" in scan.coords else turning_axis(scan["rotation"].values)
+    )
+    directions = scan.attrs["j_direction_0"], scan.attrs["k_direction_0"]
+    return list(geometry.default_volume_shape(detector_shape(scan), axis, *directions))
 
 
 def turning_axis(rotation: NDArray[np.float64]) -> NDArray[np.float64]:
     """Direction in the sample about which it turns from one projection to the next, up to its sign.
 
-    The principal axis of the steps ``R[n].T @ R[n + 1]``; the default inner axis where nothing turns.
+    The principal axis of the steps ``R[n].T @ R[n + 1]``, each weighted by the sine of its angle; the default
+    inner axis where nothing turns.
 
     Parameters
     ----------
     rotation : (projection, 3, 3) float
     """
-    steps = Rotation.from_matrix(np.swapaxes(rotation[:-1], -1, -2) @ rotation[1:]).as_rotvec()
-    if not np.any(np.abs(steps) > 1e-9):
+    steps = np.swapaxes(rotation[:-1], -1, -2) @ rotation[1:]
+    turns = np.stack(
+        [steps[:, 2, 1] - steps[:, 1, 2], steps[:, 0, 2] - steps[:, 2, 0], steps[:, 1, 0] - steps[:, 0, 1]], 1
+    )
+    if not np.linalg.norm(turns) > 1e-9:  # NaN, which validation refuses later, lands here too
         return np.array(INNER_AXIS)
-    return np.linalg.eigh(steps.T @ steps)[1][:, -1]
+    return np.linalg.eigh(turns.T @ turns)[1][:, -1]
