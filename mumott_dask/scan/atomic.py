@@ -13,6 +13,7 @@ from pathlib import Path
 from mumott_dask.errors import ScanError
 
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+_FULL_TEXTS = (*map(os.strerror, _FULL), " requested and ")
 
 
 def check_output(path: str | os.PathLike[str], overwrite: bool = False) -> None:
@@ -61,7 +62,8 @@ def replacing(path: str | os.PathLike[str], overwrite: bool = False) -> Iterator
         _remove(partial)
         if _is_disk_full(error):
             raise ScanError(
-                f"{path}: the disk is full, nothing was written; free some space or choose another folder"
+                f"{path}: the disk is full, or a quota used up; nothing was written, "
+                "free some space or choose another folder"
             ) from error
         raise
 
@@ -115,11 +117,11 @@ def _remove(path: Path) -> None:
 
 
 def _is_disk_full(error: BaseException | None) -> bool:
-    """Whether an error comes of a full disk; HDF5 keeps the number to itself and says it in the text."""
+    """Whether an error comes of a full disk; HDF5 and ``ndarray.tofile`` say so in the text alone."""
     while error is not None:
         if isinstance(error, OSError) and error.errno in _FULL:
             return True
-        if os.strerror(errno.ENOSPC) in str(error):
+        if any(text in str(error) for text in _FULL_TEXTS):
             return True
         error = error.__cause__ or error.__context__
     return False
