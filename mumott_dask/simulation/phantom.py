@@ -19,7 +19,7 @@ WALL = 2.0
 """Thickness of the walls, voxels; struts are a quarter thicker."""
 
 EDGE = 0.75
-"""Width of the walls' soft edges, voxels."""
+"""Half the width of the walls' soft edges, voxels."""
 
 BANDWIDTH = 0.25
 """Relative width of the band of spatial frequencies."""
@@ -31,7 +31,7 @@ CORE_RADIUS, CORE_HALF_HEIGHT = 0.9, 0.68
 """Radius and half height of the core, in radii of the sphere that holds it and rounds its rims."""
 
 OUTLINE = 0.06
-"""Irregularity of the core's outline, RMS, in its radii."""
+"""Irregularity of the core's outline (about RMS), in its radii."""
 
 
 def trabecular_bone(
@@ -113,9 +113,9 @@ def _fraction(field: Volume) -> Volume:
     return np.asarray(0.5 + 0.5 * np.tanh(field), dtype=np.float32)
 
 
-def _distance(field: Volume) -> Volume:
+def _distance(field: Volume | NDArray[np.float64]) -> Volume:
     """Distance from the zero level of a field to first order, sub-voxels (signed)."""
-    slope = np.sqrt(sum(g**2 for g in np.gradient(field)))
+    slope = np.sqrt(np.square(np.gradient(field)).sum(axis=0))
     return np.asarray(field / np.maximum(slope, 0.5 * slope.mean()), dtype=np.float32)
 
 
@@ -135,6 +135,6 @@ def _core(size: tuple[int, int, int], radius: float, oversampling: int, axis: in
 
 
 def _soft_step(distance: Volume) -> Volume:
-    """1 inside (negative), 0 outside, a smooth ramp of width `EDGE` between."""
+    """1 inside (negative), 0 outside, a smooth ramp between."""
     ramp = np.clip(0.5 - distance / (2 * EDGE), 0, 1)
     return np.asarray(ramp * ramp * (3 - 2 * ramp), dtype=np.float32)
