@@ -18,6 +18,9 @@ from .voxels import checked_phantom, enclosing_box, largest_path, to_voxels
 
 Floats = NDArray[np.float64]
 
+SMALLEST = 6
+"""Least diameter of a bone, voxels: below, there may be no wall in it."""
+
 
 def simulate(
     shape: tuple[int, int] = (65, 55),
@@ -109,6 +112,11 @@ def simulate(
 
     if phantom is None:
         radius = extent * min(shape) / 2
+        if 2 * radius < SMALLEST:
+            raise ScanError(
+                f"simulate: the bone would be {2 * radius:.3g} pixels across, expected at least {SMALLEST}: "
+                f"give a larger shape or extent than {tuple(shape)} and {extent}"
+            )
         box = enclosing_box(volume_shape, radius)
         sample = trabecular_bone(box, radius, oversampling, int(np.argmax(np.abs(inner))), bone_noise)
         sample *= absorbance / largest_path(sample, oversampling)
