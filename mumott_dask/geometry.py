@@ -46,7 +46,8 @@ def rotations_from_angles(
     """
     inner_angle, outer_angle = np.atleast_1d(inner_angle), np.atleast_1d(outer_angle)
     return np.asarray(
-        (_rotation(outer_angle, outer_axis) * _rotation(inner_angle, inner_axis)).as_matrix(), dtype=np.float64
+        (_rotation(outer_angle, outer_axis) * _rotation(inner_angle, inner_axis)).as_matrix(),
+        dtype=np.float64,
     )
 
 
@@ -55,10 +56,15 @@ def _rotation(angle: ArrayLike, axis: ArrayLike) -> Rotation:
     length = np.linalg.norm(axis, axis=-1, keepdims=True)
     if not np.all(length > 0):
         raise ScanError("a rotation axis has length 0, expected a direction")
-    return Rotation.from_rotvec(np.asarray(angle, dtype=np.float64)[:, None] * axis / length)
+    angle = np.asarray(angle, dtype=np.float64)
+    if not np.all(np.isfinite(angle)):
+        raise ScanError(f"a rotation angle is {angle[~np.isfinite(angle)][0]}, expected a finite number")
+    return Rotation.from_rotvec(angle[:, None] * axis / length)
 
 
-def basis(rotation: ArrayLike, p_direction_0: ArrayLike, j_direction_0: ArrayLike, k_direction_0: ArrayLike) -> Basis:
+def basis(
+    rotation: ArrayLike, p_direction_0: ArrayLike, j_direction_0: ArrayLike, k_direction_0: ArrayLike
+) -> Basis:
     """Ray direction p and detector axes u and w of every projection, in the sample's frame.
 
     Parameters
@@ -161,7 +167,10 @@ def rotation_fault(rotation: NDArray[np.float64], tolerance: float = 1e-3) -> tu
     bad = ~(deviation <= tolerance)
     if bad.any():
         i = int(np.argmax(bad))
-        return i, f"is not orthogonal (R @ R.T is off the identity by {deviation[i]:.2g}), expected a rotation"
+        return (
+            i,
+            f"is not orthogonal (R @ R.T is off the identity by {deviation[i]:.2g}), expected a rotation",
+        )
     mirrored = np.linalg.det(rotation) < 0
     if mirrored.any():
         return int(np.argmax(mirrored)), "has determinant -1 (a mirror image), expected a rotation"

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import h5py
 import numpy as np
-from h5py import h5d, h5g, h5s
+from h5py import h5d, h5g, h5l, h5s
 from numpy.typing import NDArray
 
 from mumott_dask.errors import ScanError
@@ -45,11 +45,11 @@ def hdf5_file(path: str | Path) -> Iterator[h5py.File]:
 
 def _opening_fault(error: OSError) -> str:
     message = one_line(error)
-    if "truncated" in message:
-        return f"is truncated, was it copied whole? ({message})"
+    if error.errno or "errno" in message:
+        return f"cannot be opened ({message})"
     if "signature not found" in message:
         return "is not an HDF5 file, expected a mumott scan in HDF5 or a directory with a Zarr store"
-    return f"cannot be opened ({message})"
+    return f"is truncated or damaged, was it copied whole? ({message})"
 
 
 def one_line(error: BaseException) -> str:
@@ -97,22 +97,37 @@ class Members:
         try:
             dataset = h5d.open(self._group, name.encode())
         except HDF5_FAULTS as error:
-            raise ScanError(f"{self.where}: {name!r} cannot be opened ({one_line(error)})") from error
+            raise ScanError(
+                f"{self.where}: {name!r} cannot be opened{self._target(name)} ({one_line(error)})"
+            ) from error
         if dataset.shape is None or dataset.dtype.kind not in NUMBER_KINDS:
             held = "empty" if dataset.shape is None else f"of type {dataset.dtype}"
             raise ScanError(f"{self.where}: {name!r} is {held}, expected real numbers")
         return dataset
+
+    def _target(self, name: str) -> str:
+        link = self._group.links.get_info(name.encode())
+        if link.type != h5l.TYPE_EXTERNAL:
+            return ""
+        file, place = self._group.links.get_val(name.encode())
+        return f", it links to {place.decode()} in {file.decode()}"
 
     def scalar(self, name: str) -> float:
         """Read a dataset of one number, whatever its shape."""
         values = self.read(name)
         if values.size != 1:
             raise ScanError(f"{self.where}: {name!r} is {values.shape}, expected one number")
-        return float(values.reshape(-1)[0])
+        value = float(values.reshape(-1)[0])
+        if not np.isfinite(value):
+            raise ScanError(f"{self.where}: {name!r} is {value}, expected a finite number")
+        return value
 
     def array(self, name: str, shape: tuple[int, ...]) -> NDArray[np.float64]:
         """Read a dataset of numbers of a given shape."""
         values = self.read(name)
         if values.shape != shape:
             raise ScanError(f"{self.where}: {name!r} is {values.shape}, expected {shape}")
-        return values.astype(np.float64)
+        numbers = values.astype(np.float64)
+        if not np.isfinite(numbers).all():
+            raise ScanError(f"{self.where}: {name!r} is {numbers.tolist()}, expected finite numbers")
+        return numbers

@@ -30,10 +30,7 @@ def open_hdf5(
         headers = [projection_header(file, name, root.has_data) for name in projection_names(file)]
     if len(headers) < 2:
         raise ScanError(f"{path}: has one projection alone, expected two or more")
-    try:
-        coordinates = {**offsets(headers), **orientation(headers, root)}
-    except ScanError as error:
-        raise ScanError(f"{path}: {error}") from error
+    coordinates = {**offsets(headers), **orientation(headers, root)}
     if root.detector_angle is not None:
         coordinates["detector_angle"] = (("segment",), root.detector_angle)
     scan = xr.Dataset(

@@ -248,7 +248,11 @@ def _numbers(values: ArrayLike, name: str) -> Floats:
     array = _array(values, name)
     if array.dtype.kind not in NUMBER_KINDS:
         raise ScanError(f"{WHERE}: {name} is of type {array.dtype}, expected real numbers")
-    return array.astype(np.float64)
+    numbers = array.astype(np.float64)
+    if not np.isfinite(numbers).all():
+        place = np.argwhere(~np.isfinite(numbers))[0].tolist()
+        raise ScanError(f"{WHERE}: {name}{place or ''} is {numbers[tuple(place)]}, expected a finite number")
+    return numbers
 
 
 def _array(values: Any, name: str) -> NDArray:

@@ -17,7 +17,7 @@ from mumott_dask.errors import ScanError
 
 from .hdf5_extras import PLACEHOLDER
 from .hdf5_file import HDF5_FAULTS, Members, one_line
-from .schema import DIRECTIONS
+from .schema import DIRECTION_TOLERANCE, DIRECTIONS
 
 Floats = NDArray[np.float64]
 
@@ -87,6 +87,10 @@ def projection_names(file: h5py.File) -> list[str]:
             raise ScanError(f"{file.filename}: 'projections' holds {name!r}, expected numbers from 0 on")
     names.sort(key=int)
     for i, name in enumerate(names):
+        if int(name) == i - 1:
+            raise ScanError(
+                f"{file.filename}: projection {i - 1} is there twice, as {names[i - 1]} and {name}"
+            )
         if int(name) != i:
             raise ScanError(
                 f"{file.filename}: {len(names)} projections, but where {i} should be is {name}, "
@@ -121,11 +125,11 @@ def projection_header(file: h5py.File, name: str, has_data: bool) -> ProjectionH
         shape=shape,
         segments=_segments(members, shape) if has_data else None,
         weight_shape=_weight_shape(members, shape),
-        rotation=_array(members, ROTATION_NAMES, (3, 3)),
+        rotation=_matrix(members, ROTATION_NAMES),
         inner_angle=_scalar(members, INNER_ANGLE_NAMES),
         outer_angle=_scalar(members, OUTER_ANGLE_NAMES),
-        inner_axis=_array(members, ("inner_axis",), (3,)),
-        outer_axis=_array(members, ("outer_axis",), (3,)),
+        inner_axis=_axis(members, "inner_axis"),
+        outer_axis=_axis(members, "outer_axis"),
         j_offset=_scalar(members, J_OFFSET_NAMES) or 0.0,
         k_offset=_scalar(members, K_OFFSET_NAMES) or 0.0,
     )
@@ -139,8 +143,8 @@ def root_header(file: h5py.File) -> RootHeader:
     marks = file["detector_angles"].attrs if "detector_angles" in file else {}
     members = Members(h5g.open(file.id, b"/"), str(file.filename))
     return RootHeader(
-        inner_axis=_array(members, ("inner_axis",), (3,)),
-        outer_axis=_array(members, ("outer_axis",), (3,)),
+        inner_axis=_axis(members, "inner_axis"),
+        outer_axis=_axis(members, "outer_axis"),
         volume_shape=_volume_shape(members),
         detector_angle=None if marks.get(PLACEHOLDER, False) else _list(members, "detector_angles"),
         has_data=PLACEHOLDER not in marks,
@@ -217,6 +221,18 @@ def _scalar(members: Members, names: tuple[str, ...]) -> float | None:
     return None if name is None else members.scalar(name)
 
 
-def _array(members: Members, names: tuple[str, ...], shape: tuple[int, ...]) -> Floats | None:
+def _matrix(members: Members, names: tuple[str, ...]) -> Floats | None:
     name = _found(members, names)
-    return None if name is None else members.array(name, shape)
+    return None if name is None else members.array(name, (3, 3))
+
+
+def _axis(members: Members, name: str) -> Floats | None:
+    if name not in members:
+        return None
+    axis = members.array(name, (3,))
+    length = np.linalg.norm(axis)
+    if not abs(length - 1) <= DIRECTION_TOLERANCE:
+        raise ScanError(
+            f"{members.where}: {name!r} is {axis.tolist()}, of length {length:.6g}, expected length 1"
+        )
+    return axis
