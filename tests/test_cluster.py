@@ -1,0 +1,129 @@
+"""Clusters on this machine and elsewhere: what they start, what they leave, what they refuse."""
+
+from __future__ import annotations
+
+import os
+import socket
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+
+import dask.array as da
+import distributed
+import pytest
+
+from mumott_dask import ScanError, ScanWarning, cluster
+
+
+@pytest.fixture(scope="module")
+def client() -> Iterator[distributed.Client]:
+    with cluster.local(workers=2, threads=1, dashboard_address=":0") as client:
+        yield client
+
+
+def _threads_of_numba() -> int:
+    import numba
+
+    return numba.config.NUMBA_NUM_THREADS
+
+
+def test_local_starts_the_workers_asked_for_as_processes(client):
+    assert sorted(client.nthreads().values()) == [1, 1]
+    processes = set(client.run(os.getpid).values())
+    assert len(processes) == 2
+    assert os.getpid() not in processes
+
+
+def test_local_is_the_active_client_until_closed():
+    with cluster.local(workers=1, threads=1, dashboard_address=None) as local:
+        assert distributed.default_client() is local
+        value = da.ones(10, chunks=5).sum().compute()
+        assert value == 10
+        pid = next(iter(local.run(os.getpid).values()))
+    assert local.status == "closed"
+    assert local.cluster.status is distributed.core.Status.closed
+    with pytest.raises(ProcessLookupError):
+        os.kill(pid, 0)
+
+
+def test_numba_and_blas_keep_to_one_thread_a_task(client):
+    assert set(client.run(_threads_of_numba).values()) == {1}
+    assert set(client.run(lambda: os.environ["OPENBLAS_NUM_THREADS"]).values()) == {
+        os.environ.get("OPENBLAS_NUM_THREADS", "1")
+    }
+
+
+def test_the_dashboard_is_served(client):
+    from urllib.request import urlopen
+
+    with urlopen(client.dashboard_link) as page:
+        assert page.status == 200
+
+
+@pytest.mark.parametrize("number", [0, -1, 1.5, "two"])
+def test_a_number_of_workers_that_is_none_is_refused(number):
+    with pytest.raises(ScanError, match=f"workers is {number!r}, expected a positive whole number"):
+        cluster.local(workers=number)
+
+
+def test_connect_works_on_the_scheduler_and_leaves_it_running(client):
+    address = client.scheduler.address
+    with cluster.connect(address) as other:
+        assert distributed.default_client() is other
+        assert other.submit(sum, (1, 2)).result() == 3
+    assert client.submit(sum, (3, 4)).result() == 7
+
+
+def test_connect_refuses_a_worker(client):
+    worker = next(iter(client.nthreads()))
+    with pytest.raises(ScanError, match="is a Dask worker, expected a scheduler"):
+        cluster.connect(worker)
+
+
+def test_connect_warns_of_a_scheduler_without_workers():
+    with (
+        distributed.LocalCluster(n_workers=0, dashboard_address=None) as empty,
+        pytest.warns(ScanWarning, match="the scheduler has no workers yet"),
+        cluster.connect(empty.scheduler_address),
+    ):
+        pass
+
+
+@pytest.mark.parametrize(
+    "address", ["", "scheduler", "tcp://10.0.0.1", "10.0.0.1:port", "nonsense://10.0.0.1:1", 8786]
+)
+def test_an_address_that_is_none_is_refused_at_once(address):
+    with pytest.raises(ScanError, match=r"expected one such as 'tcp://10.0.0.1:8786'") as caught:
+        cluster.connect(address)
+    assert "\n" not in str(caught.value)
+
+
+class _Page(BaseHTTPRequestHandler):
+    timeout = 0.2  # of a request that never ends
+
+    def log_message(self, *_: object) -> None:
+        """Keep the tests' output clean."""
+
+
+@pytest.fixture
+def web_server() -> Iterator[int]:
+    with HTTPServer(("127.0.0.1", 0), _Page) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield server.server_port
+        server.shutdown()
+
+
+def test_nothing_listens(recwarn):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    with pytest.raises(
+        ScanError, match=f"tcp://127.0.0.1:{port}: no Dask scheduler answers there within 0.5 s"
+    ):
+        cluster.connect(f"tcp://127.0.0.1:{port}", timeout=0.5)
+    assert not recwarn.list
+
+
+def test_something_else_listens(web_server):
+    with pytest.raises(ScanError, match="no Dask scheduler answers there within"):
+        cluster.connect(f"127.0.0.1:{web_server}", timeout=0.5)
