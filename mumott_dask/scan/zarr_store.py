@@ -25,12 +25,13 @@ from mumott_dask.errors import ScanError
 
 from .atomic import replacing
 from .schema import SCHEMA_VERSION, validate_scan
-from .zarr_layout import encoding, rows, with_whole_shards
+from .zarr_layout import SHARD_BYTES, encoding, rows, with_whole_shards
 
 Kind = Literal["scan", "alignment", "tomogram"]
 
 MARK = "mumott_dask"
-CONCURRENT_WRITES = 2
+WRITE_BYTES = 640 * 2**20
+"""Memory to keep to, roughly, where shards are written by threads of this process."""
 
 _DAMAGE = (OSError, ValueError, RuntimeError, KeyError, TypeError)
 
@@ -40,9 +41,10 @@ def write_dataset(
 ) -> None:
     """Write a dataset as a Zarr store.
 
-    Dask arrays are streamed: each task makes and writes one shard (one file of about 64 MB), two at a time on
-    the threaded scheduler, so the memory needed does not grow with the dataset. With a distributed client the
-    workers write, to a path that they must share.
+    Dask arrays are streamed: each task makes and writes one shard (one file of about 64 MB), and threads of
+    this process make no more of them at a time than about 640 MB hold, so the memory needed does not grow
+    with the dataset, only with its chunks. With a distributed client the workers write, to a path that they
+    must share.
 
     Parameters
     ----------
@@ -61,7 +63,8 @@ def write_dataset(
     """
     mark = {"kind": kind, "schema_version": SCHEMA_VERSION}
     marked = with_whole_shards(dataset.drop_encoding()).assign_attrs({MARK: mark})
-    with replacing(path, overwrite) as partial, _quiet(), dask.config.set(num_workers=CONCURRENT_WRITES):
+    writers = max(1, WRITE_BYTES // (2 * (_largest_chunk(dataset) + _largest_chunk(marked))))
+    with replacing(path, overwrite) as partial, _quiet(), dask.config.set(num_workers=writers):
         marked.to_zarr(
             partial,
             mode="w-",
@@ -126,6 +129,16 @@ def stored_kind(path: str | os.PathLike[str]) -> str:
         Where there is no such store, or it is not one of ours.
     """
     return str(_mark(Path(path), _open_group(Path(path)))["kind"])
+
+
+def _largest_chunk(dataset: xr.Dataset) -> int:
+    """Bytes of the largest Dask chunk, or of a shard where there are none."""
+    sizes = [
+        math.prod(max(lengths) for lengths in variable.chunks) * variable.dtype.itemsize
+        for variable in dataset.variables.values()
+        if variable.chunks is not None
+    ]
+    return max(sizes, default=SHARD_BYTES)
 
 
 def _open_group(path: Path) -> zarr.Group:
