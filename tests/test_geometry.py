@@ -59,8 +59,10 @@ def test_a_quarter_turn_about_z_takes_x_to_y():
 def test_the_outer_rotation_comes_after_the_inner(seed, count, inner_axis, outer_axis):
     inner, outer = np.random.default_rng(seed).uniform(-4, 4, (2, count))
     both = rotations_from_angles(inner, outer, inner_axis, outer_axis)
-    alone = (rotations_from_angles(inner, 0 * inner, inner_axis, outer_axis),
-             rotations_from_angles(0 * inner, outer, inner_axis, outer_axis))  # fmt: skip
+    alone = (
+        rotations_from_angles(inner, 0 * inner, inner_axis, outer_axis),
+        rotations_from_angles(0 * inner, outer, inner_axis, outer_axis),
+    )
     np.testing.assert_allclose(both, alone[1] @ alone[0], atol=1e-12)
     # The inner axis turns with the outer rotation, the outer one stays in the laboratory.
     np.testing.assert_allclose(both @ inner_axis, alone[1] @ inner_axis, atol=1e-12)
@@ -117,12 +119,12 @@ def test_rotating_sample_and_laboratory_together_changes_no_view(seed, count):
 
 
 def test_a_positive_offset_moves_the_view():
-    """A point at +1 along j is seen on the central pixel once the view has moved by +1, one lower before."""
+    """A point at +1 along j is seen on the central pixel of five once the view has moved by +1."""
     axes = basis(turned([0.0]), Y, X, Z)
     size, point = 5, X
 
     def pixel(j_offset):
-        return axes.u[0] @ point - j_offset + size / 2 - 0.5  # fmt: skip
+        return axes.u[0] @ point - j_offset + size / 2 - 0.5
 
     assert pixel(0.0) == 3.0
     assert pixel(1.0) == 2.0

@@ -81,29 +81,30 @@ class Members:
 
     def shape(self, name: str) -> tuple[int, ...]:
         """Shape of a dataset of numbers; none of them are read."""
-        return self._open(name).shape
+        return self._open(name)[1]
 
     def read(self, name: str) -> NDArray:
         """Read the numbers of a dataset, as they are stored."""
-        dataset = self._open(name)
-        values = np.empty(dataset.shape, dataset.dtype)
+        dataset, shape, dtype = self._open(name)
+        values = np.empty(shape, dtype)
         try:
             dataset.read(h5s.ALL, h5s.ALL, values)
         except HDF5_FAULTS as error:
             raise ScanError(f"{self.where}: {name!r} cannot be read ({one_line(error)})") from error
         return values
 
-    def _open(self, name: str) -> h5d.DatasetID:
+    def _open(self, name: str) -> tuple[h5d.DatasetID, tuple[int, ...], np.dtype]:
         try:
             dataset = h5d.open(self._group, name.encode())
         except HDF5_FAULTS as error:
             raise ScanError(
                 f"{self.where}: {name!r} cannot be opened{self._target(name)} ({one_line(error)})"
             ) from error
-        if dataset.shape is None or dataset.dtype.kind not in NUMBER_KINDS:
-            held = "empty" if dataset.shape is None else f"of type {dataset.dtype}"
+        shape, dtype = dataset.shape, dataset.dtype  # each asks HDF5 anew
+        if shape is None or dtype.kind not in NUMBER_KINDS:
+            held = "empty" if shape is None else f"of type {dtype}"
             raise ScanError(f"{self.where}: {name!r} is {held}, expected real numbers")
-        return dataset
+        return dataset, shape, dtype
 
     def _target(self, name: str) -> str:
         link = self._group.links.get_info(name.encode())
