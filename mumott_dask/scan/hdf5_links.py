@@ -11,6 +11,8 @@ import xarray as xr
 
 from mumott_dask.errors import ScanError
 
+from .hdf5_extras import PLACEHOLDER
+
 
 class Links:
     """External links from the projections of a new file to those of the file that a scan came from.
@@ -60,25 +62,26 @@ class Links:
 
     def _checked_shape(self, file: h5py.File, source: str | os.PathLike[str], group: str) -> tuple[int, int]:
         for name in self._names:
-            if f"{group}/{name}" not in file:
-                raise ScanError(
-                    f"{source}: has no '{group}/{name}', expected the file that the scan was read from"
-                )
+            place = f"{group}/{name}"
+            if place not in file or PLACEHOLDER in file[place].attrs:
+                raise ScanError(f"{source}: has no '{place}', expected the file that the scan was read from")
         j, k = file[f"{group}/diode"].shape
         return j, k
 
     def _check_pixels(
         self, file: h5py.File, source: str | os.PathLike[str], scan: xr.Dataset, i: int
     ) -> None:
-        linked = file[f"{self._groups[i]}/diode"][...].astype(np.float32)
-        j, k = linked.shape
-        held = scan["diode"].isel(projection=i, j=slice(j), k=slice(k)).values
-        finite = np.isfinite(linked)
-        if not np.array_equal(linked[finite], held[finite]):
-            raise ScanError(
-                f"{source}: {self._groups[i]}/diode is not what the scan holds there; "
-                "pixels that were changed cannot be linked, write them in full"
-            )
+        j, k = self._shapes[i]
+        for name in ("diode", "weights"):
+            place = f"{self._groups[i]}/{name}"
+            linked = file[place][...].astype(np.float32) if place in file else np.ones((j, k))
+            held = scan[name].isel(projection=i, j=slice(j), k=slice(k)).values
+            linked, held = linked.reshape(j, k, -1), held.reshape(j, k, -1)
+            if not np.all((linked == held) | ~np.isfinite(linked)):
+                raise ScanError(
+                    f"{source}: '{place}' is not what the scan holds there; "
+                    "pixels that were changed cannot be linked, write them in full"
+                )
 
 
 def _check_padding(file: h5py.File, source: str | os.PathLike[str], shape: tuple[int, int]) -> None:
