@@ -70,6 +70,16 @@ def test_matrices_instead_of_angles():
     assert scan.attrs["volume_shape"] == [4, 5, 5]
 
 
+def test_the_inner_axis_says_how_large_the_volume_is_though_the_tilts_turn_farther():
+    tilted = make_scan(IMAGES, [0.0, 0.1, 0.2], tilts=[0.0, 0.6, 1.2])
+    assert tilted.attrs["volume_shape"] == [4, 4, 5]
+    assert make_scan(IMAGES, rotation=tilted["rotation"]).attrs["volume_shape"] == [4, 5, 5]
+
+
+def test_where_nothing_turns_the_volume_is_that_of_the_default_axis():
+    assert make_scan(IMAGES, rotation=[np.eye(3)] * 3).attrs["volume_shape"] == [4, 4, 5]
+
+
 def test_what_is_chunked_stays_chunked():
     images = da.from_array(IMAGES, chunks=(2, 3, 2))
     scan = make_scan(images, ANGLES, weights=np.ones((4, 5)))
