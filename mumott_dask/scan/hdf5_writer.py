@@ -46,10 +46,10 @@ def write_hdf5(
         HDF5 file that the scan was read from. The pixels become external links to it (relative, so the two
         files may move together), and only geometry and coordinates are written, about 2 kB a projection.
         Pixels and weights are then those of that file, without what was changed since it was read (the first
-        and the last projection are compared), and variables that mumott does not know are left out. Where its projections differ in shape, the links lead to the
-        smaller, unpadded images, and their offsets are lowered by half of the padding that a reader
-        adds and raises them by again. mumott 2.3 lowers them instead, so it sees those projections off by
-        the padding: for it, write ragged scans in full.
+        and the last projection are compared), and variables that mumott does not know are left out. Where
+        its projections differ in shape, the links lead to the smaller, unpadded images, and their offsets
+        are lowered by half of the padding that a reader adds and raises them by again. mumott 2.3 lowers
+        them instead, so it sees those projections off by the padding: for it, write ragged scans in full.
 
     Raises
     ------
