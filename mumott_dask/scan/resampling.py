@@ -7,6 +7,7 @@ of the volume (and likewise along k). A bare ``isel(j=...)`` changes J and so mo
 from __future__ import annotations
 
 from collections.abc import Hashable
+from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -83,12 +84,14 @@ def bin_scan(scan: xr.Dataset, n: int) -> xr.Dataset:
             f"for a detector of {scan.sizes['j']} x {scan.sizes['k']} pixels"
         )
     n = int(n)
-    binned = scan.drop_dims(["j", "k"]).assign(_binned_stacks(scan, n))[list(scan.data_vars)]
+    changed = _binned_stacks(scan, n)
+    if "tomogram_true" in scan:
+        changed["tomogram_true"] = _binned_volume(scan["tomogram_true"], n)
+    resized = ("j", "k", *TOMOGRAM_DIMS)
+    binned = scan.drop_dims(resized, errors="ignore").assign(changed)
     for dim in ("j", "k"):
         binned = _with_moved_offsets(binned, dim, n, (binned.sizes[dim] - scan.sizes[dim] / n) / 2)
-    if "tomogram_true" in scan:
-        binned["tomogram_true"] = _binned_volume(scan["tomogram_true"], n)
-    attrs = {"volume_shape": [-(-int(size) // n) for size in scan.attrs["volume_shape"]]}
+    attrs: dict[str, Any] = {"volume_shape": [-(-int(size) // n) for size in scan.attrs["volume_shape"]]}
     if "pixel_size" in scan.attrs:
         attrs["pixel_size"] = scan.attrs["pixel_size"] * n
     return binned.assign_attrs(attrs)
