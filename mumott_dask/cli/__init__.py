@@ -1,0 +1,42 @@
+"""The command line (floor 10): what is typed comes in, files and a few lines of text leave.
+
+Commands import what they work with when they run, so that ``--help`` is at once there.
+"""
+
+from __future__ import annotations
+
+import click
+
+from mumott_dask._version import __version__
+
+from .alignments import align_command, compare_command
+from .demonstration import demo_command
+from .running import Commands
+from .scans import convert_command, info_command, simulate_command
+from .tomograms import reconstruct_command
+
+
+@click.group(
+    cls=Commands,
+    name="mumott-dask",
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog="Try it: mumott-dask demo --output demo-output",
+)
+@click.version_option(__version__, prog_name="mumott-dask")
+def main() -> None:
+    """Align and reconstruct tomographic scans, on one core or on a Dask cluster.
+
+    A scan is mumott's HDF5 file or a Zarr store. COMMAND --help tells of each command, with an example.
+    """
+
+
+for command in (
+    demo_command,
+    info_command,
+    convert_command,
+    align_command,
+    reconstruct_command,
+    compare_command,
+    simulate_command,
+):
+    main.add_command(command)

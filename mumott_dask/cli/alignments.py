@@ -1,0 +1,192 @@
+"""``align`` and ``compare``."""
+
+from __future__ import annotations
+
+import time
+from contextlib import nullcontext
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from .files import check_new, check_suffix, opened_offsets, opened_scan
+from .options import Gauge, Labels, Window, chunks_option, cluster_options, overwrite_option, quiet_option
+from .running import INTERRUPTED, say, working_on
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+_METHODS = ("auto", "line", "optical-flow", "tutorial")
+
+
+@click.command(
+    "align",
+    short_help="Find the offsets of all projections.",
+    epilog="Example: mumott-dask align scan.h5 --output scan.aligned.zarr --exclude 12,40-42",
+)
+@click.argument("scan", type=click.Path())
+@click.option(
+    "--output",
+    "-o",
+    type=click.Path(),
+    help="The alignment, .zarr.  [default: SCAN's name with .aligned.zarr]",
+)
+@click.option(
+    "--method", type=click.Choice(_METHODS), default="auto", show_default=True, help="How to align."
+)
+@click.option(
+    "--start",
+    default="scan",
+    show_default=True,
+    metavar="scan|zero|RESULT",
+    help="Offsets to start from: those that the scan holds, none, or another alignment's.",
+)
+@click.option("--exclude", type=Labels(), default=(), metavar="3,17-20", help="Projections to leave out.")
+@click.option(
+    "--fixed", type=Labels(), default=(), metavar="0,5-9", help="Projections to use but not to move."
+)
+@click.option(
+    "--directions",
+    type=click.Choice(("jk", "j", "k")),
+    default="jk",
+    show_default=True,
+    help="Offsets to find.",
+)
+@click.option(
+    "--window", type=Window(), metavar="J0:J1,K0:K1", help="Pixels to find the offsets from.  [default: all]"
+)
+@click.option(
+    "--gauge",
+    type=Gauge(),
+    default="auto",
+    show_default=True,
+    metavar="auto|keep|mass|X,Y,Z",
+    help="Where the sample lies in the volume: as in the start, with its centre of mass in the middle, or "
+    "X,Y,Z voxels from there.",
+)
+@click.option("--variable", metavar="NAME", help="The signal to align.  [default: the diode's absorbance]")
+@click.option(
+    "--iterations", type=click.IntRange(min=1), metavar="N", help="The largest number of iterations."
+)
+@click.option(
+    "--tolerance",
+    type=float,
+    default=0.001,
+    show_default=True,
+    metavar="PIXELS",
+    help="Largest step of the last iteration.",
+)
+@cluster_options
+@chunks_option
+@overwrite_option
+@quiet_option
+@click.pass_context
+def align_command(
+    ctx: click.Context,
+    scan: str,
+    output: str | None,
+    workers: int | None,
+    scheduler: str | None,
+    chunks: Any,
+    overwrite: bool,
+    quiet: bool,
+    **settings: Any,
+) -> None:
+    """Find the offsets of all projections of SCAN.
+
+    Ctrl-C writes the last whole iteration, marked as not converged.
+    """
+    from mumott_dask.alignment import align, write_alignment
+    from mumott_dask.monitor import watch_alignment
+
+    from . import summaries
+
+    path = Path(output) if output else Path(scan).with_suffix(".aligned.zarr")
+    check_suffix(path, ".zarr")
+    check_new(path, overwrite, scan)
+    with working_on(workers, scheduler) as threads:
+        opened = opened_scan(scan, threads, chunks)
+        began = time.monotonic()
+        with nullcontext() if quiet else watch_alignment() as watch:
+            result = align(opened, watch=watch, **settings)
+        took = time.monotonic() - began
+        write_alignment(result, path, overwrite)
+    rows = [("alignment", str(path)), *summaries.alignment_summary(result), ("time", f"{took:.1f} s")]
+    click.echo(summaries.text([*rows, *_against_truth(result, opened)]))
+    if result.attrs["reason"] == "interrupted":
+        say(f"interrupted: the last whole iteration is in {path}, not converged")
+        ctx.exit(INTERRUPTED)
+
+
+@click.command(
+    "compare",
+    short_help="Compare two sets of offsets.",
+    epilog="Example: mumott-dask compare scan.aligned.zarr truth --scan scan.zarr --plot difference.png",
+)
+@click.argument("a", type=click.Path())
+@click.argument("b", type=click.Path())
+@click.option(
+    "--scan",
+    "scan_path",
+    type=click.Path(),
+    metavar="SCAN",
+    help="Whose geometry says what the gauge is, and which holds the truth.  [default: A or B, if a scan]",
+)
+@click.option(
+    "--plot", type=click.Path(), metavar="PICTURE", help="Draw the differences: .png, .pdf or .svg."
+)
+@overwrite_option
+def compare_command(a: str, b: str, scan_path: str | None, plot: str | None, overwrite: bool) -> None:
+    """Compare two sets of offsets, A and B, with the gauge taken out.
+
+    Each is an alignment, a scan (the offsets that it holds), or the word truth (those that a simulated scan
+    was made with). What moving the whole sample explains counts for nothing.
+    """
+    from mumott_dask.alignment import compare
+
+    if plot is not None:
+        check_suffix(plot, ".png", ".pdf", ".svg")
+        check_new(plot, overwrite)
+    left, right = ("truth" if name == "truth" else opened_offsets(name) for name in (a, b))
+    compared = compare(left, right, _geometry_of(scan_path, left, right))
+    click.echo(_difference(compared))
+    if plot is not None:
+        _draw(compared, plot, overwrite)
+
+
+def _against_truth(result: xr.Dataset, scan: xr.Dataset) -> list[tuple[str, str]]:
+    """RMS error of an alignment of a simulated scan, which knows the truth."""
+    from mumott_dask.alignment import compare
+
+    if "j_offset_true" not in scan.coords:
+        return []
+    return [("truth", f"{_difference(compare(result, 'truth', scan))} from the true offsets")]
+
+
+def _difference(compared: xr.Dataset) -> str:
+    rms, largest = compared.attrs["rms"], compared.attrs["largest"]
+    return f"RMS {rms:.4g} pixel, largest {largest:.4g} pixel (gauge taken out)"
+
+
+def _geometry_of(scan_path: str | None, *sides: xr.Dataset | str) -> xr.Dataset:
+    """Return the scan of --scan, or the first side that is one."""
+    from mumott_dask.scan import open_scan
+
+    if scan_path is not None:
+        return open_scan(scan_path, chunks="auto")
+    for side in sides:
+        if not isinstance(side, str) and "rotation" in side.coords:
+            return side
+    raise click.UsageError("neither is a scan: say with --scan which one was aligned")
+
+
+def _draw(compared: xr.Dataset, path: str, overwrite: bool) -> None:
+    from matplotlib.figure import Figure
+
+    from mumott_dask import plot
+    from mumott_dask.scan.atomic import replacing
+
+    figure = Figure(figsize=(7.0, 3.0), layout="constrained")
+    plot.comparison(compared, figure.subplots())
+    with replacing(path, overwrite) as partial:
+        figure.savefig(partial, dpi=150)

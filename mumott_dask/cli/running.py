@@ -1,0 +1,97 @@
+"""Running a command: where its work is done, and how errors, warnings and interrupts look."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, TextIO
+
+import click
+
+from mumott_dask.errors import ScanError, ScanWarning
+
+INTERRUPTED = 130
+BAD_INPUT = 2
+
+
+class Commands(click.Group):
+    """Commands in the order in which they are needed; an error in what they are given is one line.
+
+    Whatever else goes wrong is a fault of this program, and keeps its traceback.
+    """
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Names in the order in which they were added."""
+        return list(self.commands)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run a command."""
+        with warnings.catch_warnings():
+            warnings.showwarning = _show_warning
+            try:
+                return super().invoke(ctx)
+            except BrokenPipeError:  # whoever read our output has enough: click ends without a word
+                raise
+            except (ScanError, OSError) as error:
+                say(_one_line(error))
+                ctx.exit(BAD_INPUT)
+            except KeyboardInterrupt:
+                say("interrupted, nothing was written")
+                ctx.exit(INTERRUPTED)
+
+
+def say(message: str) -> None:
+    """Print a line on standard error."""
+    click.echo(f"mumott-dask: {message}", err=True)
+
+
+@contextmanager
+def working_on(workers: int | None, scheduler: str | None) -> Iterator[int | None]:
+    """Cluster to work on, as long as the block runs.
+
+    Parameters
+    ----------
+    workers : int, optional
+        Processes to start on this machine.
+    scheduler : str, optional
+        Address of a running scheduler.
+
+    Yields
+    ------
+    int or None
+        Threads that work there; None without a cluster.
+    """
+    if workers is not None and scheduler is not None:
+        raise click.UsageError(
+            "--workers and --scheduler exclude each other: one starts a cluster, one joins it"
+        )
+    if workers is None and scheduler is None:
+        yield None
+        return
+    from mumott_dask import cluster
+
+    client = cluster.local(workers) if scheduler is None else cluster.connect(scheduler)
+    with client:
+        say(f"{len(client.nthreads())} workers, dashboard at {client.dashboard_link}")
+        yield max(1, sum(client.nthreads().values()))
+
+
+def _one_line(error: BaseException) -> str:
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+    return " ".join(str(error).split()) or type(error).__name__
+
+
+def _show_warning(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: TextIO | None = None,
+    line: str | None = None,
+) -> None:
+    if issubclass(category, ScanWarning):
+        say(f"warning: {' '.join(str(message).split())}")
+    else:
+        click.echo(warnings.formatwarning(message, category, filename, lineno, line), err=True, nl=False)

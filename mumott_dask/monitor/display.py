@@ -1,0 +1,101 @@
+"""Where progress is shown: a bar on a terminal, lines elsewhere, nowhere if it is to be quiet."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Protocol, TextIO
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+_SMALLEST_PART = 0.1  # of the whole that a line of a part-wise display stands for
+
+
+class Display(Protocol):
+    """Shows how far work has come."""
+
+    def show(self, text: str, done: float, total: float) -> None:
+        """Show a line of text and the share of the work that is done."""
+
+
+class Pace:
+    """Time left at the pace of the last step: iterations slow down where they go from coarse to fine."""
+
+    def __init__(self) -> None:
+        self._time, self._done = time.monotonic(), 0.0
+
+    def time_left(self, done: float, total: float) -> str:
+        """Time left at most, since loops end early where they converge; nothing where it is not known."""
+        now, step = time.monotonic(), done - self._done
+        seconds = (now - self._time) / step * (total - done) if step > 0 else 0.0
+        self._time, self._done = now, done
+        return f"at most {_duration(seconds)} left" if seconds > 0.5 else ""
+
+
+class Bar:
+    """A bar that is drawn again with each step."""
+
+    def __init__(self, progress: Progress, label: str):
+        self._progress = progress
+        self._task = progress.add_task(label, total=None, left="")
+        self._pace = Pace()
+
+    def show(self, text: str, done: float, total: float) -> None:
+        """Move the bar, and put the text before it."""
+        left = self._pace.time_left(done, total)
+        self._progress.update(self._task, description=text, completed=done, total=total, left=left)
+
+
+class Lines:
+    """A line for every step, or for every tenth of work that has no steps."""
+
+    def __init__(self, console: Console, every_step: bool):
+        self._console = console
+        self._part = 0.0 if every_step else _SMALLEST_PART
+        self._next = 0.0
+        self._pace = Pace()
+
+    def show(self, text: str, done: float, total: float) -> None:
+        """Print the text and the time left."""
+        if done < self._next * total:
+            return
+        self._next = done / total + self._part
+        left = self._pace.time_left(done, total)
+        self._console.print(f"{text}  {left}", highlight=False, soft_wrap=True, markup=False)
+
+
+@contextmanager
+def display(label: str, every_step: bool = True, file: TextIO | None = None) -> Iterator[Display]:
+    """Show progress on standard error, or on `file`, as long as the block runs.
+
+    Parameters
+    ----------
+    label : str
+        What is shown before the first step.
+    every_step : bool
+        Whether each step is worth a line where there is no terminal; otherwise each tenth of the work is.
+    file : text file, optional
+    """
+    console = Console(file=file, stderr=file is None)
+    if not console.is_terminal:
+        yield Lines(console, every_step)
+        return
+    columns = (
+        SpinnerColumn(),
+        TextColumn("{task.description}", markup=False),
+        BarColumn(bar_width=20),
+        TimeElapsedColumn(),
+        TextColumn("{task.fields[left]}"),
+    )
+    with Progress(*columns, console=console, transient=True) as progress:
+        yield Bar(progress, label)
+
+
+def _duration(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return (
+        f"{hours} h {minutes:02d} min" if hours else f"{minutes} min {rest:02d} s" if minutes else f"{rest} s"
+    )

@@ -1,0 +1,143 @@
+"""Watchers for the loops of alignment and reconstruction, and for whatever Dask computes."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, Any, TextIO
+
+import distributed
+from dask.callbacks import Callback
+
+from .display import Display, display
+
+if TYPE_CHECKING:
+    from mumott_dask.alignment import AlignmentStep
+
+_POLL = 0.5  # seconds between questions to a scheduler
+
+
+@contextmanager
+def watch_alignment(file: TextIO | None = None) -> Iterator[Callable[[AlignmentStep], None]]:
+    """Show the stage, iteration, largest step, residual and time left of an alignment.
+
+    Yields
+    ------
+    callable
+        For ``align(..., watch=...)``.
+
+    Examples
+    --------
+    >>> with watch_alignment() as watch:  # doctest: +SKIP
+    ...     result = align(scan, watch=watch)
+    """
+    with display("aligning", file=file) as shown:
+
+        def watch(step: AlignmentStep) -> None:
+            text = (
+                f"{step.stage}  iteration {step.iteration}/{step.iterations}  "
+                f"largest step {step.largest_step:.4f} px  residual {step.residual:.5f}"
+            )
+            shown.show(text, step.iteration, step.iterations)
+
+        yield watch
+
+
+@contextmanager
+def watch_reconstruction(file: TextIO | None = None) -> Iterator[Callable[[int, int, float], None]]:
+    """Show the iteration, the loss and the time left of a reconstruction.
+
+    Yields
+    ------
+    callable
+        For ``reconstruct(..., watch=...)``.
+    """
+    with display("reconstructing", file=file) as shown:
+
+        def watch(iteration: int, iterations: int, loss: float) -> None:
+            text = f"reconstructing  iteration {iteration}/{iterations}  loss {loss:.5g}"
+            shown.show(text, iteration, iterations)
+
+        yield watch
+
+
+@contextmanager
+def watch_computation(label: str, computations: int = 1, file: TextIO | None = None) -> Iterator[None]:
+    """Show how many of Dask's tasks are done while the block runs: of this process, or of the active client.
+
+    Parameters
+    ----------
+    label : str
+        What the tasks do, such as ``"writing scan.zarr"``.
+    computations : int
+        How many computations the block runs, one after the other.
+    file : text file, optional
+        Where to show it; standard error by default.
+    """
+    client = _active_client()
+    with display(label, every_step=False, file=file) as shown:
+        watcher = _Counter(shown, label, computations) if client is None else _poll(client, shown, label)
+        with watcher:
+            yield
+
+
+class _Counter(Callback):
+    """Counts the tasks of Dask's own schedulers as they are done."""
+
+    def __init__(self, shown: Display, label: str, computations: int):
+        super().__init__()
+        self._shown, self._label, self._computations = shown, label, computations
+        self._before = 0
+
+    def _posttask(self, key: Any, result: Any, dsk: Any, state: Any, worker_id: Any) -> None:
+        done = len(state["finished"])
+        share = done / (done + sum(len(state[name]) for name in ("ready", "waiting", "running")))
+        self._show(self._before + share)
+
+    def _finish(self, dsk: Any, state: Any, failed: bool) -> None:
+        self._before += 1
+
+    def _show(self, done: float) -> None:
+        share = min(1.0, done / self._computations)
+        self._shown.show(f"{self._label}  {share:4.0%}", share, 1.0)
+
+
+@contextmanager
+def _poll(client: distributed.Client, shown: Display, label: str) -> Iterator[None]:
+    """Ask the client's scheduler, now and then, how many tasks are left."""
+    finished = threading.Event()
+
+    def ask() -> None:
+        most = 0
+        with suppress(
+            OSError, ValueError, RuntimeError
+        ):  # a scheduler that is gone, or that runs no questions
+            while not finished.wait(_POLL):
+                left = _tasks_left(client)
+                most = max(most, left)
+                share = 1 - left / most if most else 0.0
+                shown.show(f"{label}  {share:4.0%}", share, 1.0)
+
+    asking = threading.Thread(target=ask, daemon=True)
+    asking.start()
+    try:
+        yield
+    finally:
+        finished.set()
+        asking.join(timeout=10 * _POLL)
+
+
+def _tasks_left(client: distributed.Client) -> int:
+    def unfinished(dask_scheduler: Any) -> int:  # within a function, so that it travels by value
+        states = ("waiting", "queued", "processing", "no-worker")
+        return sum(task.state in states for task in dask_scheduler.tasks.values())
+
+    return int(client.run_on_scheduler(unfinished))
+
+
+def _active_client() -> distributed.Client | None:
+    try:
+        return distributed.default_client()
+    except ValueError:
+        return None
