@@ -100,7 +100,7 @@ def gauge_offsets(d: ArrayLike, axes: Basis) -> tuple[Floats, Floats]:
     return axes.u @ d, axes.w @ d
 
 
-def gauge_vector(j: ArrayLike, k: ArrayLike, axes: Basis) -> Floats:
+def gauge_vector(j: ArrayLike, k: ArrayLike, axes: Basis, free: ArrayLike | None = None) -> Floats:
     """Movement d of the sample that explains a set of offsets best.
 
     Least squares over all projections and both axes of ``j = u . d``, ``k = w . d``; what the projections
@@ -109,21 +109,46 @@ def gauge_vector(j: ArrayLike, k: ArrayLike, axes: Basis) -> Floats:
     Parameters
     ----------
     j, k : (projection,) float, pixels
-        Projections where either is not finite are left out.
+        Values that are not finite are left out.
+    axes : Basis
+    free : (3, n) float, optional
+        Directions, as columns, that d may take; all by default.
 
     Returns
     -------
     (3,) float64, voxels
     """
     target = np.concatenate([np.asarray(j, dtype=np.float64), np.asarray(k, dtype=np.float64)])
-    design = np.concatenate([axes.u, axes.w])
     known = np.isfinite(target)
-    return np.linalg.lstsq(design[known], target[known], rcond=1e-9)[0]
+    columns = np.eye(3) if free is None else np.asarray(free, dtype=np.float64)
+    design = np.concatenate([axes.u, axes.w]) @ columns
+    return columns @ np.linalg.lstsq(design[known], target[known], rcond=1e-9)[0]
 
 
-def without_gauge(j: ArrayLike, k: ArrayLike, axes: Basis) -> tuple[Floats, Floats]:
-    """Offsets less what the best movement of the sample explains of them."""
-    dj, dk = gauge_offsets(gauge_vector(j, k, axes), axes)
+def free_gauge(axes: Basis, held_j: ArrayLike, held_k: ArrayLike) -> Floats:
+    """Directions in which the sample may move while some offsets stay as they are.
+
+    Parameters
+    ----------
+    axes : Basis
+    held_j, held_k : (projection,) bool
+        The offsets that must not change.
+
+    Returns
+    -------
+    (3, n) float64
+        Orthonormal columns; n is 3 where nothing is held, and 0 where no movement is left.
+    """
+    rows = np.concatenate([np.zeros((3, 3)), axes.u[np.asarray(held_j)], axes.w[np.asarray(held_k)]])
+    _, values, directions = np.linalg.svd(rows, full_matrices=False)
+    return directions[values <= 1e-6 * max(values[0], 1)].T
+
+
+def without_gauge(
+    j: ArrayLike, k: ArrayLike, axes: Basis, free: ArrayLike | None = None
+) -> tuple[Floats, Floats]:
+    """Offsets less what the best movement of the sample explains of them (see `gauge_vector`)."""
+    dj, dk = gauge_offsets(gauge_vector(j, k, axes, free), axes)
     return np.asarray(j, dtype=np.float64) - dj, np.asarray(k, dtype=np.float64) - dk
 
 

@@ -1,0 +1,193 @@
+"""Diode readings -> transmittivity -> absorbance and its mask (floor 2).
+
+In: a scan. Out: a Dataset of `absorbance` and `mask`, (projection, j, k), NumPy or Dask as the scan is.
+"""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from numpy.typing import ArrayLike, NDArray
+
+from . import arrays
+from .errors import ScanError, ScanWarning
+
+_AIR_SMOOTHING = 2.0  # pixels
+_REACH = 3 / (2 * np.sqrt(np.pi) * _AIR_SMOOTHING)  # three times what smoothing leaves of white noise
+_LEAST_REACH = 2e-3  # of the level, for images without noise
+_MOST_EMPTY = 0.1  # share of projections with nothing in them beyond which a scan is an error
+
+
+def absorbance(
+    scan: xr.Dataset,
+    percentile: float = 99.9,
+    cutoff: tuple[float, float] = (1e-4, 1.0),
+    per_projection: bool = True,
+    flat: ArrayLike | None = None,
+    dark: ArrayLike | None = None,
+    open_beam: ArrayLike | None = None,
+) -> xr.Dataset:
+    """Absorbance of a scan, ``-log10`` of its transmittivity, and the mask of the pixels that hold one.
+
+    Parameters
+    ----------
+    scan : Dataset
+        With `diode` (projection, j, k) and, optionally, `weights`; it is not changed.
+    percentile : float
+        The percentile of the diode that is taken for the open beam.
+    cutoff : (float, float)
+        Transmittivities outside are clipped and masked.
+    per_projection : bool
+        Whether the open beam is found in each projection (a drifting flux) or once in the whole scan.
+    flat, dark : (j, k) or (projection, j, k) array, optional
+        Images of the open and of the closed beam, in the diode's units.
+    open_beam : (projection,) array, optional
+        Reading of the open beam in each projection (see `air_level`), instead of the percentile.
+
+    Returns
+    -------
+    Dataset
+        `absorbance` (float32) and `mask` (float32: 1 valid, 0 masked), both (projection, j, k). Masked are
+        pixels outside the cut-offs, those of weight 0, and projections with nothing in them (all pixels
+        equal, zero or negative flux), which are named in one `ScanWarning`.
+
+    Raises
+    ------
+    ScanError
+        If there is no diode, an argument makes no sense, or more than a tenth of the projections are empty.
+
+    Notes
+    -----
+    Equal to ``mumott.data_handling.utilities.get_absorbances`` of mumott 2.3 to 1e-6.
+    """
+    if "diode" not in scan:
+        raise ScanError(
+            f"the scan has no 'diode', only {sorted(map(str, scan.data_vars))}: absorbance needs one"
+        )
+    low, high = cutoff
+    if not 0 < low < high:
+        raise ScanError(f"cutoff is ({low}, {high}), expected 0 < low < high")
+    if not 0 < percentile <= 100:
+        raise ScanError(f"percentile is {percentile}, expected more than 0 and at most 100")
+    corrected = _corrected(scan["diode"].data, scan.sizes, flat, dark)
+    weights = pixel_weights(scan)
+    levels = _levels(corrected, percentile)
+    empty = ~((levels[:, 0] > 0) & (levels[:, 2] > levels[:, 1]))
+    _report_empty(
+        empty, np.asarray(scan["projection"]) if "projection" in scan.coords else np.arange(len(empty))
+    )
+    if open_beam is not None:
+        level = np.asarray(open_beam, dtype=np.float64)
+        if level.shape != empty.shape:
+            raise ScanError(f"open_beam has shape {level.shape}, expected {empty.shape}")
+    elif per_projection:
+        level = levels[:, 0]
+    else:
+        (whole,) = arrays.materialise(arrays.percentile(corrected[~empty], percentile))
+        level = np.full(len(empty), whole)
+
+    transmittivity = corrected / np.where(empty | ~(level > 0), 1, level)[:, None, None]
+    inside = (transmittivity >= low) & (transmittivity <= high) & (weights > 0) & ~empty[:, None, None]
+    value = -np.log10(np.clip(transmittivity, low, high))
+    dims = ("projection", "j", "k")
+    return xr.Dataset(
+        {
+            "absorbance": (dims, value.astype(np.float32), {"long_name": "absorbance"}),
+            "mask": (dims, inside.astype(np.float32), {"long_name": "1 valid, 0 masked"}),
+        },
+        coords={"projection": scan["projection"]} if "projection" in scan.coords else None,
+    )
+
+
+def air_level(diode: Any) -> NDArray[np.float64]:
+    """Reading of the open beam in each projection: the mean over the pixels that see air.
+
+    A high percentile overestimates the open beam by some three times its noise, which leaves a pedestal of
+    absorbance in the whole image. Here the air is what lies around the uppermost mode of the smoothed image,
+    within three times its noise. Where a projection shows no air, this is its most transparent part.
+
+    Parameters
+    ----------
+    diode : (projection, j, k) array
+        NumPy or Dask.
+
+    Returns
+    -------
+    (projection,) float64, in the diode's units
+    """
+
+    def of_block(block: NDArray[np.float64]) -> NDArray[np.float64]:
+        block = np.asarray(block, dtype=np.float64)
+        smoothed = arrays.smooth(block, _AIR_SMOOTHING, "nearest")
+        return np.array([_air_level(*pair) for pair in zip(block, smoothed, strict=True)])
+
+    return arrays.of_each_projection(of_block, diode)
+
+
+def _air_level(image: NDArray[np.float64], smoothed: NDArray[np.float64]) -> float:
+    level = float(np.percentile(smoothed, 97))
+    bright = smoothed >= np.percentile(smoothed, 80)
+    noise = 1.4826 * float(np.median(np.abs(image - smoothed)[bright]))
+    reach = max(_REACH * noise, _LEAST_REACH * abs(level))
+    for _ in range(20):
+        previous, air = level, np.abs(smoothed - level) < reach
+        if not air.any():
+            break
+        level = float(image[air].mean())
+        if abs(level - previous) <= 1e-4 * reach:
+            break
+    return level
+
+
+def pixel_weights(scan: xr.Dataset) -> Any:
+    """Weight of each pixel, (projection, j, k): the largest over segments; 1 where a scan has none."""
+    if "weights" not in scan:
+        return np.float32(1)
+    weights = scan["weights"]
+    return (weights.max("segment") if "segment" in weights.dims else weights).data
+
+
+def _corrected(diode: Any, sizes: Any, flat: ArrayLike | None, dark: ArrayLike | None) -> Any:
+    shape = (sizes["projection"], sizes["j"], sizes["k"])
+
+    def image(values: ArrayLike | None, name: str, absent: float) -> NDArray[np.float64] | float:
+        if values is None:
+            return absent
+        array = np.asarray(values, dtype=np.float64)
+        if array.shape not in (shape, shape[1:]):
+            raise ScanError(f"{name} has shape {array.shape}, expected {shape[1:]} or {shape}")
+        return array
+
+    dark_level, flat_level = image(dark, "dark", 0.0), image(flat, "flat", 1.0)
+    signal = diode.astype(np.float64) - dark_level
+    if flat is None:
+        return signal
+    gain = flat_level - dark_level
+    if not np.all(gain > 0):
+        raise ScanError(
+            "the flat image is not above the dark one everywhere: mask those pixels, or mend the images"
+        )
+    return signal / gain
+
+
+def _levels(signal: Any, percentile: float) -> NDArray[np.float64]:
+    """Percentile, smallest and largest value of each projection, (projection, 3)."""
+
+    def of_block(block: NDArray[np.float64]) -> NDArray[np.float64]:
+        flat = block.reshape(len(block), -1)
+        return np.stack([np.percentile(flat, percentile, axis=1), flat.min(axis=1), flat.max(axis=1)], axis=1)
+
+    return arrays.of_each_projection(of_block, signal)
+
+
+def _report_empty(empty: NDArray[np.bool_], labels: NDArray[Any]) -> None:
+    if not empty.any():
+        return
+    names = ", ".join(str(label) for label in labels[empty][:20]) + (" ..." if empty.sum() > 20 else "")
+    what = f"{empty.sum()} of {len(empty)} projections hold nothing (flat, zero or negative flux): {names}"
+    if empty.sum() > _MOST_EMPTY * len(empty):
+        raise ScanError(f"{what}; at most a tenth may")
+    warnings.warn(f"{what}; masked", ScanWarning, stacklevel=3)

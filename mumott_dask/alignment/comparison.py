@@ -1,0 +1,64 @@
+"""Two sets of offsets compared, with what cannot be known from the data taken out."""
+
+from __future__ import annotations
+
+from os import PathLike
+
+import numpy as np
+import xarray as xr
+
+from mumott_dask import geometry
+from mumott_dask.errors import ScanError
+from mumott_dask.scan.schema import scan_basis
+
+from .result import offsets_by_label
+
+Offsets = xr.Dataset | str | PathLike[str]
+
+
+def compare(a: Offsets, b: Offsets, scan: xr.Dataset) -> xr.Dataset:
+    """Difference of two sets of offsets, ``a - b``, less the movement of the sample that explains it best.
+
+    Parameters
+    ----------
+    a, b : Dataset, path, or "truth"
+        An alignment, a scan (the offsets that it holds), the path of an alignment, or the true offsets that a
+        simulated `scan` carries.
+    scan : Dataset
+        Whose projections are compared, and whose geometry says what the gauge is.
+
+    Returns
+    -------
+    Dataset
+        `j_difference` and `k_difference` by projection, pixels; attributes `rms`, which is
+        ``sqrt(mean((dj^2 + dk^2) / 2))``, `largest`, the largest absolute value of both, and `gauge`, the
+        movement (x, y, z) that was taken out, voxels.
+
+    Raises
+    ------
+    ScanError
+        Where projections don't match, or there is no truth.
+    """
+    (ja, ka), (jb, kb) = _offsets(a, scan), _offsets(b, scan)
+    axes = scan_basis(scan)
+    d = geometry.gauge_vector(ja - jb, ka - kb, axes)
+    dj, dk = geometry.gauge_offsets(d, axes)
+    j, k = ja - jb - dj, ka - kb - dk
+    units = {"units": "pixel"}
+    return xr.Dataset(
+        {"j_difference": ("projection", j, units), "k_difference": ("projection", k, units)},
+        coords={"projection": np.asarray(scan["projection"])},
+        attrs={
+            "rms": geometry.rms_offsets(j, k),
+            "largest": float(max(np.abs(j).max(), np.abs(k).max())),
+            "gauge": d.tolist(),
+        },
+    )
+
+
+def _offsets(source: Offsets, scan: xr.Dataset) -> tuple[np.ndarray, np.ndarray]:
+    if isinstance(source, str) and source == "truth":
+        if "j_offset_true" not in scan.coords:
+            raise ScanError("the scan holds no true offsets ('j_offset_true'): only simulated scans do")
+        return np.asarray(scan["j_offset_true"]), np.asarray(scan["k_offset_true"])
+    return offsets_by_label(scan, source)

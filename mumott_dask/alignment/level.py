@@ -1,0 +1,111 @@
+"""A scan at one binning, as the loop works on it: geometry, measured images, mask and window."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+from scipy.signal.windows import tukey
+
+from mumott_dask import arrays
+from mumott_dask.errors import ScanError
+from mumott_dask.projector import Projector
+
+_TAPER = 0.3  # share of the window's side that its two cosine edges take together
+
+
+@dataclass(frozen=True)
+class Level:
+    """Measured images of a scan at one binning, and the projector that goes with them."""
+
+    projector: Projector
+    data: Any  #: (projection, j, k) float32, NumPy or Dask
+    mask: Any  #: (projection, j, k) float32: share of valid pixels
+    window: NDArray[np.float32]  #: (j, k): what of the detector the offsets are found from
+    binning: int
+    detector_shape: tuple[int, int]  #: (j, k) before binning
+
+    def with_offsets(self, j_offset: NDArray[np.float64], k_offset: NDArray[np.float64]) -> Level:
+        """The level at offsets given in unbinned pixels.
+
+        Binning divides lengths by n; that the far end was padded to whole bins raises the offsets by half of
+        the padding.
+        """
+        offsets = (
+            offset / self.binning + (binned - side / self.binning) / 2
+            for offset, side, binned in zip(
+                (j_offset, k_offset), self.detector_shape, self.projector.detector_shape, strict=True
+            )
+        )
+        return replace(self, projector=self.projector.with_offsets(*offsets))
+
+    def binned(self, n: int) -> Level:
+        """The level binned by n x n pixels, masked pixels left out of the means."""
+        if n == 1:
+            return self
+        mask = arrays.bin_images(self.mask, n)
+        data = arrays.bin_images(self.data * self.mask, n) / np.maximum(mask, np.float32(1e-6))
+        x, y, z = (-(-side // n) for side in self.projector.volume_shape)
+        projector = replace(self.projector, volume_shape=(x, y, z), detector_shape=tuple(data.shape[1:]))
+        data, mask = arrays.keep_on_workers(data, mask)
+        window = arrays.bin_images(self.window[None], n)[0]
+        return replace(
+            self, projector=projector, data=data, mask=mask, window=window, binning=n * self.binning
+        )
+
+
+def whole_level(projector: Projector, data: Any, mask: Any, region: tuple[slice, slice]) -> Level:
+    """The level without binning; `region` of the detector (j, k) is what the offsets are found from."""
+    window = tapered_window(projector.detector_shape, region)
+    return Level(projector, data, mask, window, 1, projector.detector_shape)
+
+
+def tapered_window(detector_shape: tuple[int, int], region: tuple[slice, slice]) -> NDArray[np.float32]:
+    """Tukey window over a region of the detector, zero outside."""
+    sides = [range(side)[part] for side, part in zip(detector_shape, region, strict=True)]
+    if min(map(len, sides)) < 4:
+        raise ScanError(
+            f"window {region} leaves {len(sides[0])} x {len(sides[1])} pixels, expected at least 4 x 4"
+        )
+    window = np.zeros(detector_shape, np.float32)
+    window[np.ix_(*sides)] = np.outer(*(tukey(len(side) + 2, _TAPER)[1:-1] for side in sides))
+    return window
+
+
+def resampled(
+    tomogram: NDArray[np.float32], shape: tuple[int, int, int], binning: float
+) -> NDArray[np.float32]:
+    """A tomogram on voxels `binning` times as large, about the same centre, by linear interpolation.
+
+    Parameters
+    ----------
+    tomogram : (x, y, z) array, absorbance per voxel
+    shape : (x, y, z)
+        Of the result.
+    binning : float
+        Side of the new voxels in old ones; absorbance per voxel grows with it.
+    """
+    if binning == 1 and tomogram.shape == shape:
+        return tomogram
+    centre, new_centre = (np.array(tomogram.shape) - 1) / 2, (np.array(shape) - 1) / 2
+    sampled = ndimage.affine_transform(
+        tomogram, np.full(3, binning), offset=centre - binning * new_centre, output_shape=shape, order=1
+    )
+    return sampled * np.float32(binning)
+
+
+def moved(tomogram: NDArray[np.float32], d: NDArray[np.float64]) -> NDArray[np.float32]:
+    """A tomogram whose content is moved by `d` (x, y, z) voxels, by linear interpolation."""
+    return tomogram if not np.any(d) else ndimage.shift(tomogram, d, order=1)
+
+
+def centre_of_mass(tomogram: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Centre of mass of a tomogram, (x, y, z), voxels from the centre of the volume."""
+    total = tomogram.sum(dtype=np.float64)
+    if not total > 0:
+        return np.zeros(3)
+    sums = (tomogram.sum(axis=tuple({0, 1, 2} - {axis}), dtype=np.float64) for axis in range(3))
+    return np.array([line @ (np.arange(len(line)) - (len(line) - 1) / 2) / total for line in sums])

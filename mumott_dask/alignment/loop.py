@@ -1,0 +1,220 @@
+"""The loop: reconstruct a little, reproject, step every projection's offsets; from coarse to fine."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Generator, Iterable
+from dataclasses import replace
+from itertools import islice
+from os import PathLike
+
+import numpy as np
+import xarray as xr
+
+from mumott_dask.projector import Projector
+from mumott_dask.reconstruction import signal_and_mask
+from mumott_dask.scan import open_scan
+from mumott_dask.scan.schema import validate_scan
+
+from .iterations import ENOUGH, outer_iterations, whole_step
+from .level import Level, whole_level
+from .records import AlignmentStep
+from .result import alignment_dataset
+from .settings import Gauge, Part, Settings, check_settings
+from .start import Start, better_start, given_start, line_start
+
+log = logging.getLogger(__name__)
+
+_TRIAL_BINNING = 4
+
+
+def align(
+    scan: xr.Dataset | str | PathLike[str],
+    method: str = "auto",
+    start: str | PathLike[str] | xr.Dataset = "scan",
+    *,
+    exclude: Iterable[int] = (),
+    fixed: Iterable[int] = (),
+    directions: str = "jk",
+    window: tuple[Part, Part] | None = None,
+    variable: str | None = None,
+    gauge: Gauge = "auto",
+    iterations: int | None = None,
+    tolerance: float = 0.001,
+    watch: Callable[[AlignmentStep], None] | None = None,
+) -> xr.Dataset:
+    """Find the offsets of all projections of a scan.
+
+    Parameters
+    ----------
+    scan : Dataset or path
+        NumPy (solved in this process) or chunked (solved by Dask, on the active client if there is one). It
+        is not changed.
+    method : str
+        ``"line"``: from the centre of mass of each projection, for a sample inside the view.
+        ``"optical-flow"``: from `start`, by reprojection, from coarse to fine. ``"tutorial"``: by
+        reprojection with the two stages of mumott's tutorial, from the centre of mass. ``"auto"``: optical
+        flow from the centre of mass or from the scan's offsets, whichever leave less unexplained.
+    start : str, path or Dataset
+        ``"scan"`` (the offsets that it holds), ``"zero"``, or an alignment or its path.
+    exclude : iterable of int
+        Labels of projections that are left out; they keep their offsets.
+    fixed : iterable of int
+        Labels of projections that are used but not moved: their offsets come back bit for bit.
+    directions : "jk", "j" or "k"
+        The offsets to find; the others come back bit for bit.
+    window : ((start, stop), (start, stop)), optional
+        Pixels along j and along k that the offsets are found from; all by default.
+    variable : str, optional
+        The signal to align; the diode's absorbance by default.
+    gauge : str or (x, y, z)
+        What is done about the movement of the sample as a whole, which the data leave open: ``"keep"`` that
+        of the start, ``"mass"`` (the sample's centre of mass to the volume's centre), a place for the centre
+        of mass in voxels from the volume's centre, or ``"auto"``: keep where the start holds offsets, else
+        mass. Fixed offsets limit it.
+    iterations : int, optional
+        The largest number of outer iterations over all stages.
+    tolerance : float, pixels
+        The alignment has converged when the largest step is smaller.
+    watch : callable, optional
+        Called with an `AlignmentStep` after each outer iteration.
+
+    Returns
+    -------
+    Dataset
+        `j_offset` and `k_offset` by projection (absolute, pixels), their history, largest and median step and
+        residual by iteration, the tomogram; attributes `converged` and `reason`, and the settings. An
+        interrupt (Ctrl-C) returns the last whole iteration with ``converged=False``.
+
+    Raises
+    ------
+    ScanError
+        Whatever is wrong with the scan or the settings.
+
+    Notes
+    -----
+    The offsets stay in the geometry: images are never resampled, so nothing wraps around or is blurred.
+    The estimator is that of `mumott_dask.alignment.flow`; mumott's own takes two separate ratios.
+    """
+    steps = align_steps(
+        scan,
+        method,
+        start,
+        exclude=exclude,
+        fixed=fixed,
+        directions=directions,
+        window=window,
+        variable=variable,
+        gauge=gauge,
+        iterations=iterations,
+        tolerance=tolerance,
+    )
+    while True:
+        try:
+            step = next(steps)
+            if watch is not None:
+                watch(step)
+        except StopIteration as end:
+            return end.value
+        except KeyboardInterrupt as interrupt:
+            # It came while the generator was suspended: hand it in, where the last whole iteration is known.
+            try:
+                steps.throw(interrupt)
+            except StopIteration as end:
+                return end.value
+
+
+def align_steps(
+    scan: xr.Dataset | str | PathLike[str],
+    method: str = "auto",
+    start: str | PathLike[str] | xr.Dataset = "scan",
+    *,
+    exclude: Iterable[int] = (),
+    fixed: Iterable[int] = (),
+    directions: str = "jk",
+    window: tuple[Part, Part] | None = None,
+    variable: str | None = None,
+    gauge: Gauge = "auto",
+    iterations: int | None = None,
+    tolerance: float = 0.001,
+) -> Generator[AlignmentStep, None, xr.Dataset]:
+    """Find the offsets step by step; see `align` for the parameters.
+
+    Yields
+    ------
+    AlignmentStep
+        One an outer iteration.
+
+    Returns
+    -------
+    Dataset
+        The alignment, as the value of the generator.
+    """
+    scan = scan if isinstance(scan, xr.Dataset) else open_scan(scan)
+    validate_scan(scan)
+    settings = check_settings(
+        scan, method, directions, gauge, window, variable, iterations, tolerance, exclude, fixed
+    )
+    begin = given_start(scan, start)
+    history: list[AlignmentStep] = []
+    verdict = (False, "interrupted")
+    try:
+        level = _measured(scan, settings)
+        begin = _chosen_start(level, settings, begin, isinstance(start, str) and start == "scan")
+        settings = replace(settings, gauge=_chosen_gauge(settings, begin))
+        for step in islice(outer_iterations(level, settings, begin), settings.iterations):
+            log.info("%s: largest step %.4f px, residual %.5f", step.stage, step.largest_step, step.residual)
+            if history:  # one tomogram is enough
+                history[-1] = replace(history[-1], tomogram=None)
+            history.append(step)
+            yield step
+        verdict = _verdict(history, settings)
+    except KeyboardInterrupt:
+        if not history:
+            raise
+    history[-1] = whole_step(level, settings, history[-1])
+    return alignment_dataset(scan, history, *verdict, settings.attrs(np.asarray(scan["projection"])))
+
+
+def _measured(scan: xr.Dataset, settings: Settings) -> Level:
+    data, mask = signal_and_mask(scan, settings.variable)
+    if settings.excluded.any():
+        mask = mask * (~settings.excluded[:, None, None]).astype(np.float32)
+    return whole_level(Projector.from_scan(scan), data, mask, settings.window)
+
+
+def _chosen_start(level: Level, settings: Settings, begin: Start, may_choose: bool) -> Start:
+    if settings.method == "optical-flow" or (settings.method == "tutorial" and begin.meant):
+        return begin
+    line = line_start(level, settings, begin)
+    if settings.method in ("line", "tutorial"):
+        return line
+    if not may_choose:
+        return begin
+    side = min(level.detector_shape)
+    trial = level.binned(_TRIAL_BINNING if side >= 8 * _TRIAL_BINNING else 1)
+    name, best = better_start(trial, {"scan": begin, "centre of mass": line})
+    log.info("method 'auto': optical flow from the offsets of the %s", name)
+    return best
+
+
+def _chosen_gauge(settings: Settings, begin: Start) -> Gauge:
+    if settings.gauge != "auto":
+        return settings.gauge
+    return "keep" if begin.meant else "mass"
+
+
+def _verdict(history: list[AlignmentStep], settings: Settings) -> tuple[bool, str]:
+    last = history[-1]
+    if settings.method == "line":
+        return True, "offsets from the centre of mass, in one step"
+    ending = [step.largest_step for step in history[-ENOUGH:] if step.stage == settings.stages[-1].name]
+    if len(ending) == ENOUGH and max(ending) < settings.tolerance:
+        return (
+            True,
+            f"largest step {last.largest_step:.2g} px, below the tolerance of {settings.tolerance:g} px",
+        )
+    return False, (
+        f"{last.iteration} iterations ended in stage {last.stage!r} with a largest step of "
+        f"{last.largest_step:.2g} px, tolerance {settings.tolerance:g} px"
+    )

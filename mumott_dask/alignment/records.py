@@ -1,0 +1,79 @@
+"""What an alignment tells whoever watches it, and how its stages are described."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class AlignmentStep:
+    """State of an alignment after an outer iteration."""
+
+    stage: str
+    iteration: int  #: counted from 1 over all stages
+    iterations: int  #: the largest number that all stages together can take
+    j_offset: Floats  #: (projection,), absolute, pixels
+    k_offset: Floats  #: (projection,), absolute, pixels
+    largest_step: float  #: pixels, with the gauge out
+    median_step: float  #: pixels, with the gauge out
+    residual: float  #: RMS of measured less reprojected absorbance, over unmasked pixels
+    tomogram: NDArray[np.float32] | None  #: (x, y, z) at the stage's binning, which the step was found with
+    binning: int = 1  #: detector pixels along a side of the tomogram's voxels
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One level of an alignment, from coarse to fine.
+
+    Parameters
+    ----------
+    name : str
+    binning : int
+        Pixels of the detector that make one of the stage's.
+    smoothing : float
+        Standard deviation of the Gaussian that residual and reprojection are smoothed with, detector pixels.
+    iterations : int
+        The largest number of outer iterations.
+    first_iterations : int
+        Iterations of MITRA before the first step, so that it is found with a tomogram that has settled.
+    inner_iterations : int
+        Iterations of MITRA before each of the others.
+    tolerance : float
+        The stage ends when the largest step is smaller, detector pixels.
+    """
+
+    name: str
+    binning: int
+    smoothing: float
+    iterations: int
+    first_iterations: int
+    inner_iterations: int
+    tolerance: float
+
+
+def default_stages(detector_shape: tuple[int, int], tolerance: float) -> tuple[Stage, ...]:
+    """From coarse to fine: binned by two where the detector is large enough for it, then all pixels.
+
+    A coarse stage is biased by a few hundredths of a pixel, so it ends, without taking its last step, as soon
+    as it asks for less than that.
+    """
+    coarse = 2 if min(detector_shape) >= 24 else 1
+    bins = f"binned by {coarse}, " if coarse > 1 else ""
+    return (
+        Stage(f"{bins}smoothed by 3 px", coarse, 3.0, 20, 10, 5, max(0.1, tolerance)),
+        Stage(f"{bins}smoothed by 1.5 px", coarse, 1.5, 20, 10, 5, max(0.05, tolerance)),
+        Stage("smoothed by 0.7 px", 1, 0.7, 30, 24, 8, tolerance),
+    )
+
+
+def tutorial_stages(tolerance: float) -> tuple[Stage, ...]:
+    """The two stages of mumott's tutorial: 15 x 5 iterations at 2 pixels, 5 x 40 at 1 pixel."""
+    return (
+        Stage("tutorial, step 1", 1, 2.0, 15, 5, 5, 0.0),
+        Stage("tutorial, step 2", 1, 1.0, 5, 40, 40, tolerance),
+    )

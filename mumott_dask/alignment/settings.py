@@ -1,0 +1,158 @@
+"""What an alignment was asked to do, checked against the scan it is asked to do it to."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+from mumott_dask import geometry
+from mumott_dask.errors import ScanError
+from mumott_dask.scan.schema import detector_shape, scan_basis, volume_shape
+
+from .records import Stage, default_stages, tutorial_stages
+
+METHODS = ("auto", "line", "optical-flow", "tutorial")
+GAUGES = ("auto", "keep", "mass")
+DIRECTIONS = ("j", "k", "jk")
+
+Gauge = Literal["auto", "keep", "mass"] | tuple[float, float, float]
+Part = slice | tuple[int | None, int | None] | None
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Checked settings of an alignment; arrays are by projection, in the scan's order."""
+
+    method: str
+    directions: str
+    gauge: Gauge
+    window: tuple[slice, slice]
+    variable: str | None
+    iterations: int
+    tolerance: float
+    stages: tuple[Stage, ...]
+    excluded: NDArray[np.bool_]
+    fixed: NDArray[np.bool_]
+    axes: geometry.Basis
+
+    @property
+    def held_j(self) -> NDArray[np.bool_]:
+        """Whether the offset j of a projection stays bit for bit as it was."""
+        return self.fixed | ("j" not in self.directions)
+
+    @property
+    def held_k(self) -> NDArray[np.bool_]:
+        """Whether the offset k of a projection stays bit for bit as it was."""
+        return self.fixed | ("k" not in self.directions)
+
+    @property
+    def free_gauge(self) -> NDArray[np.float64]:
+        """Directions, (3, n), in which the sample may be moved with the held offsets as they are."""
+        return geometry.free_gauge(self.axes, self.held_j, self.held_k)
+
+    def attrs(self, labels: NDArray[Any]) -> dict[str, Any]:
+        """The settings as attributes that a file can hold."""
+        return {
+            "method": self.method,
+            "directions": self.directions,
+            "gauge": self.gauge if isinstance(self.gauge, str) else list(self.gauge),
+            "window": [[part.start, part.stop] for part in self.window],
+            "variable": self.variable or "",
+            "iterations": self.iterations,
+            "tolerance": self.tolerance,
+            "stages": json.dumps([vars(stage) for stage in self.stages]),
+            "excluded": [int(label) for label in labels[self.excluded]],
+            "fixed": [int(label) for label in labels[self.fixed]],
+        }
+
+
+def check_settings(
+    scan: xr.Dataset,
+    method: str,
+    directions: str,
+    gauge: Gauge,
+    window: tuple[Part, Part] | None,
+    variable: str | None,
+    iterations: int | None,
+    tolerance: float,
+    exclude: Iterable[int],
+    fixed: Iterable[int],
+) -> Settings:
+    """Settings for a scan, or one line that says which of them makes no sense."""
+    if method not in METHODS:
+        raise ScanError(f"method is {method!r}, expected one of {', '.join(METHODS)}")
+    if directions not in DIRECTIONS:
+        raise ScanError(f"directions is {directions!r}, expected one of {', '.join(DIRECTIONS)}")
+    if not tolerance > 0:
+        raise ScanError(f"tolerance is {tolerance} pixels, expected more than 0")
+    if iterations is not None and iterations < 1:
+        raise ScanError(f"iterations is {iterations}, expected at least 1")
+    if method == "line":
+        stages: tuple[Stage, ...] = ()
+    else:
+        shape = detector_shape(scan)
+        stages = tutorial_stages(tolerance) if method == "tutorial" else default_stages(shape, tolerance)
+    most = sum(stage.iterations for stage in stages) or 1
+    excluded, held = _listed(scan, exclude, "exclude"), _listed(scan, fixed, "fixed")
+    if np.count_nonzero(~excluded) < 2:
+        raise ScanError(f"exclude leaves {np.count_nonzero(~excluded)} projections, expected at least 2")
+    if (~excluded & held).sum() == (~excluded).sum():
+        raise ScanError("all projections are fixed: there is nothing to align")
+    return Settings(
+        method,
+        directions,
+        _checked_gauge(gauge, scan),
+        _checked_window(window, detector_shape(scan)),
+        variable,
+        most if iterations is None else min(iterations, most),
+        tolerance,
+        stages,
+        excluded,
+        held,
+        scan_basis(scan),
+    )
+
+
+def _listed(scan: xr.Dataset, labels: Iterable[int], name: str) -> NDArray[np.bool_]:
+    known, wanted = np.asarray(scan["projection"]), list(labels)
+    for label in wanted:
+        if label not in known:
+            raise ScanError(f"{name} names projection {label}, the scan has {known[0]} to {known[-1]}")
+    return np.isin(known, wanted)
+
+
+def _checked_gauge(gauge: Gauge, scan: xr.Dataset) -> Gauge:
+    if isinstance(gauge, str):
+        if gauge not in GAUGES:
+            raise ScanError(f"gauge is {gauge!r}, expected one of {', '.join(GAUGES)} or (x, y, z) in voxels")
+        return gauge
+    place = tuple(float(value) for value in gauge)
+    half = np.array(volume_shape(scan)) / 2
+    if len(place) != 3 or not np.all(np.abs(place) < half):
+        raise ScanError(
+            f"gauge is {place}, expected (x, y, z) in voxels from the centre, within {tuple(half)}"
+        )
+    return place
+
+
+def _checked_window(window: tuple[Part, Part] | None, shape: tuple[int, int]) -> tuple[slice, slice]:
+    parts = (None, None) if window is None else tuple(window)
+    if len(parts) != 2:
+        raise ScanError(f"window has {len(parts)} parts, expected two: (start, stop) along j and along k")
+    checked = []
+    for part, side, name in zip(parts, shape, "jk", strict=True):
+        bounds = part if isinstance(part, slice) else slice(*(part or (None, None)))
+        start, stop = (
+            (0 if bounds.start is None else bounds.start),
+            (side if bounds.stop is None else bounds.stop),
+        )
+        if not 0 <= start < stop <= side:
+            raise ScanError(f"window along {name} is {start} to {stop}, expected within 0 to {side}")
+        checked.append(slice(start, stop))
+    return checked[0], checked[1]

@@ -1,0 +1,81 @@
+"""Where an alignment starts: the scan's offsets, zero, another alignment's, or the centre of mass."""
+
+from __future__ import annotations
+
+import logging
+from itertools import islice
+from os import PathLike
+from typing import NamedTuple
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+from mumott_dask import geometry
+from mumott_dask.arrays import chunk_lengths
+from mumott_dask.errors import ScanError
+from mumott_dask.reconstruction import mitra_steps, sirt_weights
+from mumott_dask.scan.schema import holds_offsets
+
+from .level import Level
+from .line import line_offsets
+from .result import open_alignment
+from .settings import Settings
+
+log = logging.getLogger(__name__)
+
+Floats = NDArray[np.float64]
+_TRIAL_ITERATIONS = 6
+
+
+class Start(NamedTuple):
+    """Offsets to start from, pixels."""
+
+    j: Floats
+    k: Floats
+    meant: bool  #: whether somebody put them there, so that their gauge is worth keeping
+
+
+def given_start(scan: xr.Dataset, start: str | PathLike[str] | xr.Dataset) -> Start:
+    """The offsets that `start` names: "scan", "zero", or an alignment or its path."""
+    if isinstance(start, str) and start == "scan":
+        return Start(np.array(scan["j_offset"]), np.array(scan["k_offset"]), holds_offsets(scan))
+    if isinstance(start, str) and start == "zero":
+        return Start(np.zeros(scan.sizes["projection"]), np.zeros(scan.sizes["projection"]), False)
+    alignment = start if isinstance(start, xr.Dataset) else open_alignment(start)
+    labels = np.asarray(scan["projection"])
+    missing = labels[~np.isin(labels, np.asarray(alignment["projection"]))]
+    if missing.size:
+        raise ScanError(f"the alignment to start from has no projection {missing[0]}, the scan has")
+    chosen = alignment.sel(projection=labels)
+    return Start(np.array(chosen["j_offset"]), np.array(chosen["k_offset"]), True)
+
+
+def line_start(level: Level, settings: Settings, before: Start) -> Start:
+    """Offsets from the centre of mass; held and excluded ones, and a gauge that is meant, of `before`."""
+    held = np.array([settings.held_j, settings.held_k])
+    old = np.array(before[:2])
+    new = np.array(line_offsets(level))
+    new = np.where(np.isfinite(new).all(axis=0), new, old)
+    anchors = held if held.any() or not before.meant else np.ones_like(held)
+    if anchors.any():
+        moved = np.where(anchors & ~settings.excluded, old - new, np.nan)
+        new += geometry.gauge_offsets(geometry.gauge_vector(moved[0], moved[1], settings.axes), settings.axes)
+    j, k = np.where(held | settings.excluded, old, new)
+    return Start(j, k, before.meant)
+
+
+def better_start(level: Level, candidates: dict[str, Start]) -> tuple[str, Start]:
+    """The candidate whose offsets leave less unexplained after a few iterations of MITRA."""
+    losses = {name: _trial_loss(level.with_offsets(start.j, start.k)) for name, start in candidates.items()}
+    name = min(losses, key=losses.__getitem__)
+    found = ", ".join(f"{name}: {loss:.4g}" for name, loss in losses.items())
+    log.info("alignment starts from the offsets of %r (unexplained, %s)", name, found)
+    return name, candidates[name]
+
+
+def _trial_loss(level: Level) -> float:
+    weights = sirt_weights(level.projector, chunk_lengths(level.data))
+    steps = mitra_steps(level.projector, level.data, weights.rays * level.mask, weights.voxels)
+    *_, last = islice(steps, _TRIAL_ITERATIONS)
+    return last.loss

@@ -1,0 +1,239 @@
+"""The projector: one operator for every kind of array.
+
+In: a scan's geometry. Out: an immutable `Projector` whose `forward`, `adjoint` and `gradient` work on NumPy
+arrays (numba kernels) and, chunk by chunk, on Dask arrays. Floor 4.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from numpy.typing import ArrayLike, NDArray
+
+from mumott_dask import arrays, geometry
+from mumott_dask.errors import ScanError
+from mumott_dask.scan.schema import detector_shape, volume_shape
+
+from . import dask_blocks, numba_cpu
+from .rays import LandingParameters, RayParameters, landing_parameters, ray_parameters
+
+Array = Any  #: NumPy or Dask, told apart at run time
+
+
+@dataclass(frozen=True)
+class Projector:
+    """Forward projection, its adjoint and the gradient of the squared residual, for one geometry.
+
+    Parallel rays through a volume of cubic voxels as large as the detector's pixels. Forward: for each ray,
+    bilinear interpolation in every slice of the volume along the ray's dominant axis, summed, times the
+    length of the path through one slice. Adjoint: for each voxel, the sum over projections of the
+    projection interpolated bilinearly where the voxel's centre lands. The two are transposes up to
+    interpolation, as in Frost and others' and mumott's projectors.
+
+    Parameters
+    ----------
+    rotation : (projection, 3, 3) float
+        Laboratory vector = R @ sample vector.
+    j_offset, k_offset : (projection,) float, pixels
+    volume_shape : (x, y, z)
+    detector_shape : (j, k)
+    p_direction_0, j_direction_0, k_direction_0 : (3,) float
+        Ray and detector directions in the laboratory.
+    threads : bool
+        Whether the kernels use all threads of numba (a process that has the machine to itself) or one (a
+        task among others on a worker).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from mumott_dask import Projector
+    >>> A = Projector(np.eye(3)[None], [0.0], [0.0], (4, 5, 6), (4, 6))
+    >>> A.forward(np.ones((4, 5, 6), np.float32))[0, 2, 3]
+    np.float32(5.0)
+    """
+
+    rotation: NDArray[np.float64]
+    j_offset: NDArray[np.float64]
+    k_offset: NDArray[np.float64]
+    volume_shape: tuple[int, int, int]
+    detector_shape: tuple[int, int]
+    p_direction_0: tuple[float, float, float] = (0.0, 1.0, 0.0)
+    j_direction_0: tuple[float, float, float] = (1.0, 0.0, 0.0)
+    k_direction_0: tuple[float, float, float] = (0.0, 0.0, 1.0)
+    threads: bool = True
+
+    def __post_init__(self) -> None:
+        rotation = np.asarray(self.rotation, dtype=np.float64)
+        if rotation.ndim != 3 or rotation.shape[1:] != (3, 3):
+            raise ScanError(f"rotation has shape {rotation.shape}, expected (projection, 3, 3)")
+        object.__setattr__(self, "rotation", rotation)
+        for name in ("j_offset", "k_offset"):
+            offset = np.asarray(getattr(self, name), dtype=np.float64)
+            if offset.shape != rotation.shape[:1]:
+                raise ScanError(f"{name} has shape {offset.shape}, expected ({len(rotation)},)")
+            object.__setattr__(self, name, offset)
+
+    @classmethod
+    def from_scan(cls, scan: xr.Dataset) -> Projector:
+        """Projector with the geometry and the offsets that a scan holds."""
+        directions = {
+            name: tuple(scan.attrs[name]) for name in ("p_direction_0", "j_direction_0", "k_direction_0")
+        }
+        return cls(
+            np.asarray(scan["rotation"]),
+            np.asarray(scan["j_offset"]),
+            np.asarray(scan["k_offset"]),
+            volume_shape(scan),
+            detector_shape(scan),
+            **directions,  # type: ignore[arg-type]
+        )
+
+    def __len__(self) -> int:
+        return len(self.rotation)
+
+    def __getitem__(self, projections: slice | NDArray[Any]) -> Projector:
+        """Projector of some of the projections."""
+        return replace(
+            self,
+            rotation=self.rotation[projections],
+            j_offset=self.j_offset[projections],
+            k_offset=self.k_offset[projections],
+        )
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Shape of the projections: (projection, j, k)."""
+        return len(self), *self.detector_shape
+
+    @cached_property
+    def basis(self) -> geometry.Basis:
+        """Ray direction and detector axes of every projection in the sample's frame."""
+        return geometry.basis(self.rotation, self.p_direction_0, self.j_direction_0, self.k_direction_0)
+
+    def with_offsets(self, j_offset: ArrayLike, k_offset: ArrayLike) -> Projector:
+        """The same projector with other offsets, (projection,) each, pixels."""
+        return replace(self, j_offset=np.asarray(j_offset), k_offset=np.asarray(k_offset))
+
+    def single_threaded(self) -> Projector:
+        """The same projector for a task that owns one core."""
+        return replace(self, threads=False)
+
+    def forward(self, volume: Array, chunks: tuple[int, ...] | None = None) -> Array:
+        """Line integrals of a volume.
+
+        Parameters
+        ----------
+        volume : (x, y, z) or (x, y, z, channel) array
+            NumPy, or Dask in one chunk.
+        chunks : tuple of int, optional
+            Chunk sizes along projection; where they are given, or the volume is Dask, the result is Dask.
+
+        Returns
+        -------
+        (projection, j, k) or (projection, j, k, channel) float32
+        """
+        self._check(volume, self.volume_shape, "volume")
+        if chunks is not None or arrays.is_chunked(volume):
+            return dask_blocks.forward(self, volume, chunks)
+        source = _with_channel(volume)
+        out = np.empty((*self.shape, source.shape[-1]), np.float32)
+        kernel = numba_cpu.forward_threaded if self.threads else numba_cpu.forward_serial
+        kernel(source, *self._rays, out)
+        return out.reshape(*self.shape, *volume.shape[3:])
+
+    def adjoint(self, projections: Array) -> Array:
+        """Sum over projections of what lands where each voxel does.
+
+        Parameters
+        ----------
+        projections : (projection, j, k) or (projection, j, k, channel) array
+            NumPy, or Dask in chunks along projection.
+
+        Returns
+        -------
+        (x, y, z) or (x, y, z, channel) float32
+        """
+        self._check(projections, self.shape, "projections")
+        if arrays.is_chunked(projections):
+            return dask_blocks.adjoint(self, projections)
+        source = _with_channel(projections)
+        out = np.zeros((*self.volume_shape, source.shape[-1]), np.float32)
+        kernel = numba_cpu.adjoint_threaded if self.threads else numba_cpu.adjoint_serial
+        kernel(source, *self._landing, out)
+        return out.reshape(*self.volume_shape, *projections.shape[3:])
+
+    def gradient(self, volume: Array, data: Array, weights: Array) -> tuple[Array, Array]:
+        """Adjoint of the weighted residual, and the loss: one task a chunk where the data are chunked.
+
+        Parameters
+        ----------
+        volume : (x, y, z[, channel]) array
+        data, weights : (projection, j, k[, channel]) array
+
+        Returns
+        -------
+        gradient : (x, y, z[, channel]) float32
+            ``A.T(weights * (A(volume) - data))``.
+        loss : float64 scalar
+            ``sum(weights * (A(volume) - data)**2) / 2``.
+        """
+        self._check(data, self.shape, "data")
+        self._check(weights, self.shape, "weights")
+        if arrays.is_chunked(data):
+            return dask_blocks.gradient(self, volume, data, weights)
+        residual = self.forward(volume)
+        residual -= data
+        weighted = residual * weights
+        loss = np.vdot(residual, weighted).astype(np.float64) / 2
+        return self.adjoint(weighted), loss
+
+    def map_projections(
+        self, function: Callable[..., NDArray[np.float64]], volume: Array, *images: Array, **settings: Any
+    ) -> Array:
+        """Apply a function that turns each projection into a few numbers, where its chunk lives.
+
+        Parameters
+        ----------
+        function : callable
+            ``function(projector, volume, *images, **settings)`` gives (projection, number) for the
+            projections that it is handed; it is called once a chunk.
+        volume : (x, y, z) array
+        *images : (projection, ...) arrays
+            All NumPy, or all Dask with equal chunks along projection.
+
+        Returns
+        -------
+        (projection, number) float64, of the images' kind
+        """
+        if arrays.is_chunked(images[0]):
+            return dask_blocks.map_projections(self, function, volume, *images, **settings)
+        return function(self, volume, *images, **settings)
+
+    @cached_property
+    def _rays(self) -> RayParameters:
+        return ray_parameters(
+            self.basis, self.j_offset, self.k_offset, self.volume_shape, self.detector_shape
+        )
+
+    @cached_property
+    def _landing(self) -> LandingParameters:
+        return landing_parameters(
+            self.basis, self.j_offset, self.k_offset, self.volume_shape, self.detector_shape
+        )
+
+    @staticmethod
+    def _check(array: Array, expected: tuple[int, ...], name: str) -> None:
+        if array.ndim not in (3, 4) or tuple(array.shape[:3]) != tuple(expected):
+            raise ScanError(
+                f"{name} has shape {tuple(array.shape)}, expected {tuple(expected)} and optionally channels"
+            )
+
+
+def _with_channel(array: NDArray[Any]) -> NDArray[np.float32]:
+    array = np.ascontiguousarray(array, dtype=np.float32)
+    return array if array.ndim == 4 else array[..., None]

@@ -1,0 +1,118 @@
+"""The arithmetic of a ray and of a voxel's landing place, shared by kernels of every kind.
+
+A projection is described by one row of parameters (see `ray_parameters` and `landing_parameters`): an affine
+map from (j, k, slice) to a position in the slice, or from (x, y, z) to a position on the detector. Positions
+are in samples: the centre of the first voxel or pixel is 0. The inlined functions are `numba.njit` with
+``inline="always"`` because plain device functions would keep a CUDA kernel from compiling without a driver.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numba
+import numpy as np
+from numpy.typing import NDArray
+
+from mumott_dask import geometry
+
+Floats = NDArray[np.float32]
+Integers = NDArray[np.int64]
+
+
+class RayParameters(NamedTuple):
+    """What the forward kernels need of each projection.
+
+    The ray of pixel (j, k) crosses slice s of the dominant axis at
+    ``start + j by_j + k by_k + s by_slice`` in each of the two other axes.
+    """
+
+    axes: Integers  #: (projection, 3): dominant axis, first and second axis within the slice
+    first: Floats  #: (projection, 4): start, by_j, by_k, by_slice along the first axis
+    second: Floats  #: (projection, 4): the same along the second
+    step: Floats  #: (projection,): length of the path through one slice, voxels
+
+
+class LandingParameters(NamedTuple):
+    """What the adjoint kernels need: voxel (x, y, z) lands at ``start + x by_x + y by_y + z by_z``."""
+
+    j: Floats  #: (projection, 4): start, by_x, by_y, by_z
+    k: Floats  #: (projection, 4)
+
+
+def ray_parameters(
+    axes: geometry.Basis,
+    j_offset: NDArray[np.float64],
+    k_offset: NDArray[np.float64],
+    volume_shape: tuple[int, int, int],
+    detector_shape: tuple[int, int],
+) -> RayParameters:
+    """Parameters of the rays of every projection (design: dominant axis by the first maximum in float64)."""
+    main = geometry.dominant_axis(axes.p)
+    order = np.stack([main, np.where(main == 0, 1, 0), np.where(main == 2, 1, 2)], axis=1)
+    p, u, w = (np.take_along_axis(v, order, axis=1) for v in axes)
+    sides = np.asarray(volume_shape, dtype=np.float64)[order]
+    j_start, k_start = (
+        0.5 + offset - side / 2 for offset, side in zip((j_offset, k_offset), detector_shape, strict=True)
+    )
+
+    def along(axis: int) -> Floats:
+        by_slice = p[:, axis] / p[:, 0]
+        by_j = u[:, axis] - by_slice * u[:, 0]
+        by_k = w[:, axis] - by_slice * w[:, 0]
+        centre = (sides[:, axis] - 1) / 2 - by_slice * (sides[:, 0] - 1) / 2
+        start = centre + j_start * by_j + k_start * by_k
+        return np.stack([start, by_j, by_k, by_slice], axis=1).astype(np.float32)
+
+    first, second = along(1), along(2)
+    slopes = (p[:, 1:] / p[:, :1]) ** 2
+    return RayParameters(order, first, second, np.sqrt(1 + slopes.sum(axis=1)).astype(np.float32))
+
+
+def landing_parameters(
+    axes: geometry.Basis,
+    j_offset: NDArray[np.float64],
+    k_offset: NDArray[np.float64],
+    volume_shape: tuple[int, int, int],
+    detector_shape: tuple[int, int],
+) -> LandingParameters:
+    """Parameters of where the voxels' centres land on the detector, for every projection."""
+    first_voxel = (1 - np.asarray(volume_shape, dtype=np.float64)) / 2
+
+    def on(axis: NDArray[np.float64], offset: NDArray[np.float64], side: int) -> Floats:
+        start = axis @ first_voxel - offset + (side - 1) / 2
+        return np.concatenate([start[:, None], axis], axis=1).astype(np.float32)
+
+    return LandingParameters(on(axes.u, j_offset, detector_shape[0]), on(axes.w, k_offset, detector_shape[1]))
+
+
+@numba.njit(inline="always")
+def position(start, slope, n):  # type: ignore[no-untyped-def]
+    """Position of the n-th sample; float32 throughout (int times float32 would be float64 in numba)."""
+    return start + slope * np.float32(n)
+
+
+@numba.njit(inline="always")
+def reach(start, slope, low, high, first, last):  # type: ignore[no-untyped-def]
+    """Narrow the samples [first, last) to those whose position lies in [low, high).
+
+    The bounds are solved for and then put right by the very expression that the kernels evaluate, so that
+    rounding cannot let a sample outside slip in: a position is a monotone function of n, in float32 as well.
+    """
+    if slope == np.float32(0):
+        if not (low <= start < high):
+            last = first
+    else:
+        a = (low - start) / slope
+        b = (high - start) / slope
+        if a > b:
+            a, b = b, a
+        if a > np.float32(first):
+            first = int(min(a, np.float32(last)))
+        if b < np.float32(last - 1):
+            last = int(max(b, np.float32(first - 1))) + 2
+    while first < last and not (low <= position(start, slope, first) < high):
+        first += 1
+    while first < last and not (low <= position(start, slope, last - 1) < high):
+        last -= 1
+    return first, last

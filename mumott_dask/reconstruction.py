@@ -1,0 +1,183 @@
+"""SIRT weights and MITRA: from a scan to a tomogram (floor 5)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+from . import arrays
+from .absorption import absorbance, air_level, pixel_weights
+from .errors import ScanError
+from .projector import Projector
+from .scan import open_scan
+from .scan.schema import signal_variable
+
+_CUTOFF = (1e-4, 2.0)  # the noise of the air lies on both sides of 1: clipping it there would bias it
+_SMALLEST_SUM = 0.1  # below it a ray or a voxel counts as not seen
+
+
+class SirtWeights(NamedTuple):
+    """Weights of the rays and preconditioner of the voxels, both 0 where nothing is seen."""
+
+    rays: Any  #: (projection, j, k): 1 / A(1)
+    voxels: NDArray[np.float32]  #: (x, y, z): 1 / A.T(1)
+
+
+class MitraStep(NamedTuple):
+    """State of MITRA after an iteration."""
+
+    tomogram: NDArray[np.float32]
+    loss: float  #: weighted sum of squares, halved, of the tomogram that the iteration began with
+
+
+def sirt_weights(projector: Projector, chunks: tuple[int, ...] | None = None) -> SirtWeights:
+    """Weights ``1 / A(1)`` and preconditioner ``1 / A.T(1)``, both 0 where the sum is under 0.1.
+
+    They depend on the geometry alone. `chunks` along projection give the rays' weights as a Dask array.
+
+    Notes
+    -----
+    Gregor and Benson, IEEE Trans. Med. Imaging 27, 918 (2008).
+    """
+    rays = projector.forward(np.ones(projector.volume_shape, np.float32), chunks)
+    ones = np.ones(projector.shape, np.float32)
+    (voxels,) = arrays.materialise(
+        projector.adjoint(ones if chunks is None else arrays.chunked_like(ones, rays))
+    )
+    return SirtWeights(arrays.keep_on_workers(_reciprocal(rays))[0], _reciprocal(voxels))
+
+
+def _reciprocal(total: Any) -> Any:
+    return (total >= _SMALLEST_SUM) / np.maximum(total, np.float32(_SMALLEST_SUM))
+
+
+def mitra_steps(
+    projector: Projector,
+    data: Any,
+    weights: Any,
+    preconditioner: NDArray[np.float32],
+    start: NDArray[np.float32] | None = None,
+    nesterov_weight: float = 0.95,
+    nonnegative: bool = True,
+) -> Iterator[MitraStep]:
+    """Accelerated, preconditioned, projected gradient descent, without end.
+
+    Parameters
+    ----------
+    projector : Projector
+    data, weights : (projection, j, k) array
+        NumPy or Dask; the weights include the mask.
+    preconditioner : (x, y, z) array
+    start : (x, y, z) array, optional
+        Zero by default; not changed.
+    nesterov_weight : float
+        Share of the momentum that goes on into the next iteration.
+    nonnegative : bool
+        Whether the tomogram is kept from going below zero.
+
+    Yields
+    ------
+    MitraStep
+    """
+    x = np.zeros(projector.volume_shape, np.float32) if start is None else start
+    momentum = np.zeros_like(x)
+    while True:
+        gradient, loss = arrays.materialise(*projector.gradient(x - momentum, data, weights))
+        momentum += preconditioner * gradient
+        x = np.maximum(x - momentum, 0) if nonnegative else x - momentum
+        momentum *= np.float32(nesterov_weight)
+        yield MitraStep(x, float(loss))
+
+
+def reconstruct(
+    scan: xr.Dataset | str,
+    iterations: int = 20,
+    tolerance: float | None = None,
+    nesterov_weight: float = 0.95,
+    nonnegative: bool = True,
+    start: xr.DataArray | None = None,
+    variable: str | None = None,
+    watch: Callable[[int, int, float], None] | None = None,
+) -> xr.DataArray:
+    """Tomogram of a scan with the geometry that it holds, by MITRA.
+
+    Parameters
+    ----------
+    scan : Dataset or path
+        NumPy (solved in this process) or chunked (solved by Dask, on the active client if there is one).
+    iterations : int
+        The largest number of iterations.
+    tolerance : float, optional
+        Stop where an iteration lowers the loss by less than this fraction.
+    nesterov_weight, nonnegative
+        See `mitra_steps`.
+    start : (x, y, z) DataArray, optional
+        A tomogram to start from instead of zero.
+    variable : str, optional
+        The signal to reconstruct; the diode's absorbance by default.
+    watch : callable, optional
+        Called after each iteration with its number from 1, the largest number, and the loss.
+
+    Returns
+    -------
+    (x, y, z) DataArray, float32
+        Absorbance per voxel.
+
+    Raises
+    ------
+    ScanError
+        Whatever is wrong with the scan, or `start` of another shape than its volume.
+
+    Notes
+    -----
+    The same iteration as mumott's ``run_mitra``.
+    """
+    scan = open_scan(scan) if not isinstance(scan, xr.Dataset) else scan
+    if iterations < 1:
+        raise ScanError(f"iterations is {iterations}, expected at least 1")
+    projector = Projector.from_scan(scan)
+    if start is not None and start.shape != projector.volume_shape:
+        raise ScanError(f"start has shape {start.shape}, expected the scan's volume {projector.volume_shape}")
+    data, mask = signal_and_mask(scan, variable)
+    weights = sirt_weights(projector, data.chunks[0] if arrays.is_chunked(data) else None)
+    first = None if start is None else np.asarray(start, np.float32)
+    steps = mitra_steps(
+        projector, data, weights.rays * mask, weights.voxels, first, nesterov_weight, nonnegative
+    )
+    before = np.inf
+    for number, step in enumerate(steps, 1):
+        if watch is not None:
+            watch(number, iterations, step.loss)
+        slow = tolerance is not None and before - step.loss < tolerance * before
+        if number == iterations or (slow and number > 1):
+            break
+        before = step.loss
+    return tomogram_array(step.tomogram, scan)
+
+
+def signal_and_mask(scan: xr.Dataset, variable: str | None = None) -> tuple[Any, Any]:
+    """What the rays add up, and the mask of the pixels that hold it, (projection, j, k) float32 each.
+
+    A transmission signal becomes absorbance; an additive one is used as it is. Chunked arrays are held where
+    they were computed.
+    """
+    name = signal_variable(scan, variable)
+    if scan[name].attrs.get("kind", "transmission") == "transmission":
+        scan = scan.assign(diode=scan[name])
+        result = absorbance(scan, cutoff=_CUTOFF, open_beam=air_level(scan["diode"].data))
+        return arrays.keep_on_workers(result["absorbance"].data, result["mask"].data)
+    data = scan[name].data.astype(np.float32)
+    mask = (np.isfinite(data) & (pixel_weights(scan) > 0)).astype(np.float32)
+    return arrays.keep_on_workers(np.where(mask > 0, data, np.float32(0)), mask)
+
+
+def tomogram_array(values: NDArray[np.float32], scan: xr.Dataset) -> xr.DataArray:
+    """A tomogram with its dims, its unit and the size of its voxels."""
+    attrs: dict[str, Any] = {"units": "absorbance per voxel", "long_name": "absorbance"}
+    if "pixel_size" in scan.attrs:
+        attrs["voxel_size"] = scan.attrs["pixel_size"]
+    return xr.DataArray(values, dims=("x", "y", "z"), name="tomogram", attrs=attrs)
