@@ -21,26 +21,31 @@ class Display(Protocol):
 
 
 class Pace:
-    """Time left at the pace of the last step: iterations slow down where they go from coarse to fine."""
+    """Time left, at the pace of the last step (iterations slow down from coarse to fine) or of all of them.
 
-    def __init__(self) -> None:
-        self._time, self._done = time.monotonic(), 0.0
+    The first step tells nothing: it may hold a compilation.
+    """
+
+    def __init__(self, of_last_step: bool):
+        self._of_last_step = of_last_step
+        self._time, self._done = 0.0, 0.0
 
     def time_left(self, done: float, total: float) -> str:
         """Time left at most, since loops end early where they converge; nothing where it is not known."""
         now, step = time.monotonic(), done - self._done
-        seconds = (now - self._time) / step * (total - done) if step > 0 else 0.0
-        self._time, self._done = now, done
+        seconds = (now - self._time) / step * (total - done) if self._done and step > 0 else 0.0
+        if self._of_last_step or not self._done:
+            self._time, self._done = now, done
         return f"at most {_duration(seconds)} left" if seconds > 0.5 else ""
 
 
 class Bar:
     """A bar that is drawn again with each step."""
 
-    def __init__(self, progress: Progress, label: str):
+    def __init__(self, progress: Progress, label: str, every_step: bool):
         self._progress = progress
         self._task = progress.add_task(label, total=None, left="")
-        self._pace = Pace()
+        self._pace = Pace(every_step)
 
     def show(self, text: str, done: float, total: float) -> None:
         """Move the bar, and put the text before it."""
@@ -53,17 +58,17 @@ class Lines:
 
     def __init__(self, console: Console, every_step: bool):
         self._console = console
-        self._part = 0.0 if every_step else _SMALLEST_PART
+        self._every_step = every_step
         self._next = 0.0
-        self._pace = Pace()
+        self._pace = Pace(every_step)
 
     def show(self, text: str, done: float, total: float) -> None:
         """Print the text and the time left."""
-        if done < self._next * total:
+        if not self._every_step and done < self._next * total:
             return
-        self._next = done / total + self._part
+        self._next = done / total + _SMALLEST_PART
         left = self._pace.time_left(done, total)
-        self._console.print(f"{text}  {left}", highlight=False, soft_wrap=True, markup=False)
+        self._console.print(f"{text}  {left}".rstrip(), highlight=False, soft_wrap=True, markup=False)
 
 
 @contextmanager
@@ -90,7 +95,7 @@ def display(label: str, every_step: bool = True, file: TextIO | None = None) -> 
         TextColumn("{task.fields[left]}"),
     )
     with Progress(*columns, console=console, transient=True) as progress:
-        yield Bar(progress, label)
+        yield Bar(progress, label, every_step)
 
 
 def _duration(seconds: float) -> str:
