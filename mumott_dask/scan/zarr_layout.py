@@ -60,14 +60,17 @@ def _variable_encoding(dataset: xr.Dataset, variable: xr.Variable) -> dict[str, 
 
 
 def with_whole_shards(dataset: xr.Dataset) -> xr.Dataset:
-    """Rechunk the Dask arrays of a dataset to the shards of :func:`encoding`: one task writes one file."""
-    chunked = {
-        name: variable.chunk(_shard_chunks(dataset, variable))
-        for name, variable in dataset.variables.items()
-        if variable.chunks is not None
+    """Chunk a dataset's Dask arrays to the shards of :func:`encoding`: one task writes one file.
+
+    Of a dataset without Dask arrays, those that take more than one shard are chunked.
+    """
+    chunked = [name for name, variable in dataset.variables.items() if variable.chunks is not None]
+    names = chunked or [name for name in dataset.data_vars if dataset[name].nbytes > SHARD_BYTES]
+    cut = {
+        name: dataset[name].variable.chunk(_shard_chunks(dataset, dataset[name].variable)) for name in names
     }
-    coords = {name: chunked.pop(name) for name in list(chunked) if name in dataset.coords}
-    return dataset.assign(chunked).assign_coords(coords)
+    coords = {name: cut.pop(name) for name in names if name in dataset.coords}
+    return dataset.assign(cut).assign_coords(coords)
 
 
 def _shard_chunks(dataset: xr.Dataset, variable: xr.Variable) -> dict[Hashable, int]:

@@ -9,6 +9,7 @@ import math
 import os
 import warnings
 from collections.abc import Hashable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
@@ -25,6 +26,7 @@ from mumott_dask.errors import ScanError
 
 from .atomic import replacing
 from .schema import SCHEMA_VERSION, validate_scan
+from .zarr_damage import check_whole, damage
 from .zarr_layout import SHARD_BYTES, encoding, rows, with_whole_shards
 
 Kind = Literal["scan", "alignment", "tomogram"]
@@ -32,8 +34,6 @@ Kind = Literal["scan", "alignment", "tomogram"]
 MARK = "mumott_dask"
 WRITE_BYTES = 640 * 2**20
 """Memory to keep to, roughly, where shards are written by threads of this process."""
-
-_DAMAGE = (OSError, ValueError, RuntimeError, KeyError, TypeError)
 
 
 def write_dataset(
@@ -44,7 +44,7 @@ def write_dataset(
     Dask arrays are streamed: each task makes and writes one shard (one file of about 64 MB), and threads of
     this process make no more of them at a time than about 640 MB hold, so the memory needed does not grow
     with the dataset, only with its chunks. With a distributed client the workers write, to a path that they
-    must share.
+    must share; where one of them fails, the others may leave files in a hidden folder beside it.
 
     Parameters
     ----------
@@ -62,9 +62,17 @@ def write_dataset(
         Where the output exists or the disk is full.
     """
     mark = {"kind": kind, "schema_version": SCHEMA_VERSION}
+    where = {} if _is_chunked(dataset) else {"scheduler": "threads"}
     marked = with_whole_shards(dataset.drop_encoding()).assign_attrs({MARK: mark})
     writers = max(1, WRITE_BYTES // (2 * (_largest_chunk(dataset) + _largest_chunk(marked))))
-    with replacing(path, overwrite) as partial, _quiet(), dask.config.set(num_workers=writers):
+    with (
+        replacing(path, overwrite) as partial,
+        _quiet(),
+        # A pool of our own, because Dask's does not wait for its other threads where one has failed, and
+        # they would write on into what is being removed.
+        ThreadPoolExecutor(writers) as pool,
+        dask.config.set({"pool": pool, **where}),
+    ):
         marked.to_zarr(
             partial,
             mode="w-",
@@ -100,15 +108,15 @@ def open_dataset(
     path = Path(path)
     group = _open_group(path)
     _check_mark(path, group, kind)
-    _check_whole(path, group)
-    with _damage(path, "the store"), _quiet():
+    check_whole(path, group)
+    with damage(path, "the store"), _quiet():
         dataset = xr.open_zarr(path, chunks=None, mask_and_scale=False)
     del dataset.attrs[MARK]
     if chunks is not None:
         dataset = dataset.assign(_lazy_variables(path, group, dataset, kind, chunks))
     for name, variable in dataset.variables.items():
         if variable.chunks is None:
-            with _damage(path, f"{name!r}"):
+            with damage(path, f"{name!r}"):
                 variable.load()
     return dataset.drop_encoding()
 
@@ -131,6 +139,10 @@ def stored_kind(path: str | os.PathLike[str]) -> str:
     return str(_mark(Path(path), _open_group(Path(path)))["kind"])
 
 
+def _is_chunked(dataset: xr.Dataset) -> bool:
+    return any(variable.chunks is not None for variable in dataset.variables.values())
+
+
 def _largest_chunk(dataset: xr.Dataset) -> int:
     """Bytes of the largest Dask chunk, or of a shard where there are none."""
     sizes = [
@@ -146,7 +158,7 @@ def _open_group(path: Path) -> zarr.Group:
         raise ScanError(f"{path}: no such Zarr store")
     if not (path / "zarr.json").is_file():
         raise ScanError(f"{path}: is no Zarr v3 store (it has no 'zarr.json')")
-    with _damage(path, "'zarr.json'"):
+    with damage(path, "'zarr.json'"):
         return zarr.open_group(path, mode="r")
 
 
@@ -169,30 +181,6 @@ def _check_mark(path: Path, group: zarr.Group, kind: Kind) -> None:
 
 def _article(kind: str) -> str:
     return f"{'an' if kind[:1] in 'aeiou' else 'a'} {kind}"
-
-
-def _check_whole(path: Path, group: zarr.Group) -> None:
-    """Make sure that no chunk is missing or empty: Zarr would read zeros there without a word."""
-    for name, array in group.arrays():
-        expected = _number_of_files(array)
-        found = sum(file.stat().st_size > 0 for file in _chunk_files(path / name / "c"))
-        if found < expected:
-            raise ScanError(
-                f"{path}: {name!r} has {found} chunk files, expected {expected}: the store is damaged, "
-                "or was copied in part"
-            )
-
-
-def _number_of_files(array: zarr.Array[Any]) -> int:
-    file_shape = array.shards or array.chunks
-    return math.prod(-(-size // length) for size, length in zip(array.shape, file_shape, strict=True))
-
-
-def _chunk_files(place: Path) -> Iterator[Path]:
-    if place.is_file():
-        yield place
-    for folder, _, files in os.walk(place):
-        yield from (Path(folder, file) for file in files)
 
 
 def _lazy_variables(
@@ -235,18 +223,9 @@ def _lazy(path: Path, name: str, variable: xr.DataArray, length: int) -> da.Arra
 def _read_rows(path: str, variable: str, block_info: dict[Any, Any] | None = None) -> np.ndarray:
     assert block_info is not None
     start, stop = block_info[None]["array-location"][0]
-    with _damage(Path(path), f"{variable!r} from row {start} to {stop}"):
+    with damage(Path(path), f"{variable!r} from row {start} to {stop}"):
         values = zarr.open_array(Path(path, variable), mode="r")[start:stop]
     return np.asarray(values, dtype=block_info[None]["dtype"])
-
-
-@contextmanager
-def _damage(path: Path, part: str) -> Iterator[None]:
-    try:
-        yield
-    except _DAMAGE as error:
-        reason = " ".join(str(error).split()) or type(error).__name__
-        raise ScanError(f"{path}: {part} cannot be read, the store is damaged ({reason})") from error
 
 
 @contextmanager

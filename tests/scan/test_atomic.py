@@ -145,10 +145,12 @@ import resource, subprocess, sys
 from pathlib import Path
 import numpy as np, xarray as xr
 from mumott_dask.errors import ScanError
+from mumott_dask.scan import zarr_layout
 from mumott_dask.scan.hdf5_writer import write_hdf5
 from mumott_dask.scan.tomogram_files import write_tomogram
 from mumott_dask.scan.zarr_store import open_dataset, write_dataset
 
+zarr_layout.INNER_BYTES, zarr_layout.SHARD_BYTES = 2**16, 2**17
 source, disk = Path(sys.argv[1]), Path(sys.argv[2])
 scan = open_dataset(source, chunks=4)
 tomogram = xr.DataArray(np.random.default_rng(0).random((80, 80, 80), np.float32), dims=("x", "y", "z"))
@@ -156,10 +158,13 @@ mount = subprocess.run(["sh", "-c", 'mount -t tmpfs -o size=1m tmpfs "$0"', disk
 if mount.returncode:  # no right to mount: the largest file that may be written is as hard a limit
     resource.setrlimit(resource.RLIMIT_FSIZE, (2**18, 2**18))
 try:
-    for name in ("scan.zarr", "scan.h5", "tomogram.zarr", "tomogram.h5", "tomogram.tif", "tomogram.mrc"):
+    tomograms = [f"tomogram{suffix}" for suffix in (".zarr", ".h5", ".tif", ".mrc")]
+    for name in ("lazy.zarr", "numpy.zarr", "scan.h5", *tomograms):
         try:
-            if name == "scan.zarr":
+            if name == "lazy.zarr":
                 write_dataset(scan, disk / name)
+            elif name == "numpy.zarr":
+                write_dataset(scan.compute(), disk / name)
             elif name == "scan.h5":
                 write_hdf5(scan, disk / name)
             else:
@@ -180,6 +185,6 @@ def test_writers_on_a_full_disk_say_so_and_leave_nothing(tmp_path, example_scan)
     arguments = [sys.executable, "-c", FULL_DISK, str(tmp_path / "scan.zarr"), str(disk)]
     outcome = subprocess.run(arguments, capture_output=True, text=True, timeout=120)
     lines = outcome.stdout.splitlines()
-    assert len(lines) == 6, outcome.stderr
+    assert len(lines) == 7, outcome.stderr
     for line in lines:
         assert re.fullmatch(r"\S+/disk/\S+: the disk is full, .* \| left: 0", line), outcome.stdout
