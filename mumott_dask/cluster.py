@@ -22,6 +22,9 @@ log = logging.getLogger(__name__)
 
 _ONE_THREAD_A_TASK = {"NUMBA_NUM_THREADS": "1"}
 
+# A terminal sends Ctrl-C to the workers as well; what becomes of them is for the client's process to say.
+_IGNORE_INTERRUPTS = "import signal; signal.signal(signal.SIGINT, signal.SIG_IGN)"
+
 
 def local(
     workers: int | None = None,
@@ -78,6 +81,7 @@ def local(
             memory_limit=memory_limit,
             dashboard_address=dashboard_address,
             env=_ONE_THREAD_A_TASK,
+            preload=_IGNORE_INTERRUPTS,
         )
     log.info("started %s, dashboard at %s", client, client.dashboard_link)
     return client

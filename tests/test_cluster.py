@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
 import threading
 from collections.abc import Iterator
@@ -51,6 +52,14 @@ def test_numba_and_blas_keep_to_one_thread_a_task(client):
     assert set(client.run(lambda: os.environ["OPENBLAS_NUM_THREADS"]).values()) == {
         os.environ.get("OPENBLAS_NUM_THREADS", "1")
     }
+
+
+def test_workers_outlive_an_interrupt(client):
+    before = client.run(os.getpid)
+    for pid in before.values():
+        os.kill(pid, signal.SIGINT)
+    assert client.submit(sum, (1, 2)).result() == 3
+    assert client.run(os.getpid) == before
 
 
 def test_the_dashboard_is_served(client):

@@ -37,7 +37,7 @@ class Commands(click.Group):
                 say(_one_line(error))
                 ctx.exit(BAD_INPUT)
             except KeyboardInterrupt:
-                say("interrupted, nothing was written")
+                say("interrupted")
                 ctx.exit(INTERRUPTED)
 
 
