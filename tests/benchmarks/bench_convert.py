@@ -1,6 +1,7 @@
 """Memory and time to convert a scan of 4 GB from HDF5 to Zarr."""
 
 import re
+import shutil
 import subprocess
 import sys
 
@@ -44,6 +45,7 @@ def test_memory_of_conversion(benchmark, scan_file, tmp_path):
     outcome = benchmark.pedantic(
         subprocess.run, (arguments,), {"capture_output": True, "text": True, "check": True}, rounds=1
     )
+    shutil.rmtree(tmp_path / "scan.zarr")
     peak = int(re.search(r"peak (\d+)", outcome.stdout)[1])
     benchmark.extra_info["peak_bytes"] = peak
     sys.stdout.write(f"\n{scan_file.stat().st_size / 1e9:.2f} GB converted, peak {peak / 1e6:.0f} MB\n")
