@@ -33,6 +33,7 @@ docs: .venv/ready  ## build the documentation, warnings are errors
 	$(BIN)/sphinx-build -W --keep-going -q -b html docs docs/_build/html
 
 bench: .venv/ready  ## measure speed, memory and accuracy
+	@mkdir -p bench-output
 	$(PYTEST) tests/benchmarks -m "" -o python_files="bench_*.py" --benchmark-only -s
 
 lock: .venv/ready  ## resolve the lock file anew

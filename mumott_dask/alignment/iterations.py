@@ -24,7 +24,7 @@ Volume = NDArray[np.float32]
 
 _STALE = 0.5  # pixels of the level that offsets may move before the SIRT weights are computed again
 ENOUGH = 2  # steps in a row below the tolerance that end an alignment
-_CENTRED = 0.02  # voxels from the wanted centre of mass that are left as they are
+_CENTRED = 0.05  # voxels from the wanted centre of mass that are left as they are
 
 
 @dataclass(frozen=True)

@@ -103,7 +103,11 @@ def moved(tomogram: NDArray[np.float32], d: NDArray[np.float64]) -> NDArray[np.f
 
 
 def centre_of_mass(tomogram: NDArray[np.float32]) -> NDArray[np.float64]:
-    """Centre of mass of a tomogram, (x, y, z), voxels from the centre of the volume."""
+    """Centre of mass of a tomogram, (x, y, z), voxels from the centre of the volume.
+
+    Voxels under a tenth of the largest are left out: the noise of the air would draw it to the centre.
+    """
+    tomogram = np.where(tomogram >= 0.1 * tomogram.max(), tomogram, np.float32(0))
     total = tomogram.sum(dtype=np.float64)
     if not total > 0:
         return np.zeros(3)

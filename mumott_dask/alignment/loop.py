@@ -193,9 +193,7 @@ def _chosen_start(level: Level, settings: Settings, begin: Start, may_choose: bo
         return begin
     side = min(level.detector_shape)
     trial = level.binned(_TRIAL_BINNING if side >= 8 * _TRIAL_BINNING else 1)
-    name, best = better_start(trial, {"scan": begin, "centre of mass": line})
-    log.info("method 'auto': optical flow from the offsets of the %s", name)
-    return best
+    return better_start(trial, begin, line)
 
 
 def _chosen_gauge(settings: Settings, begin: Start) -> Gauge:

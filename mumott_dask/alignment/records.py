@@ -65,8 +65,8 @@ def default_stages(detector_shape: tuple[int, int], tolerance: float) -> tuple[S
     coarse = 2 if min(detector_shape) >= 24 else 1
     bins = f"binned by {coarse}, " if coarse > 1 else ""
     return (
-        Stage(f"{bins}smoothed by 3 px", coarse, 3.0, 20, 10, 5, max(0.1, tolerance)),
-        Stage(f"{bins}smoothed by 1.5 px", coarse, 1.5, 20, 10, 5, max(0.05, tolerance)),
+        Stage(f"{bins}smoothed by 3 px", coarse, 3.0, 20, 10, 5, max(0.2, tolerance)),
+        Stage(f"{bins}smoothed by 1.5 px", coarse, 1.5, 20, 10, 5, max(0.2, tolerance)),
         Stage("smoothed by 0.7 px", 1, 0.7, 30, 24, 8, tolerance),
     )
 

@@ -26,6 +26,7 @@ log = logging.getLogger(__name__)
 
 Floats = NDArray[np.float64]
 _TRIAL_ITERATIONS = 6
+_CLEARLY_BETTER = 0.8  # share of the loss
 
 
 class Start(NamedTuple):
@@ -65,13 +66,18 @@ def line_start(level: Level, settings: Settings, before: Start) -> Start:
     return Start(j, k, before.meant)
 
 
-def better_start(level: Level, candidates: dict[str, Start]) -> tuple[str, Start]:
-    """The candidate whose offsets leave less unexplained after a few iterations of MITRA."""
-    losses = {name: _trial_loss(level.with_offsets(start.j, start.k)) for name, start in candidates.items()}
-    name = min(losses, key=losses.__getitem__)
-    found = ", ".join(f"{name}: {loss:.4g}" for name, loss in losses.items())
-    log.info("alignment starts from the offsets of %r (unexplained, %s)", name, found)
-    return name, candidates[name]
+def better_start(level: Level, scan_start: Start, line: Start) -> Start:
+    """The scan's offsets or the centre of mass, by what a few iterations of MITRA leave unexplained.
+
+    Offsets that somebody put into the scan are kept unless the others are clearly better: aligning an aligned
+    scan must not move it.
+    """
+    given = _trial_loss(level.with_offsets(scan_start.j, scan_start.k))
+    massed = _trial_loss(level.with_offsets(line.j, line.k))
+    take_line = massed < given * (_CLEARLY_BETTER if scan_start.meant else 1)
+    name = "centre of mass" if take_line else "scan"
+    log.info("starts from the offsets of the %s (loss %.4g; scan's %.4g)", name, min(given, massed), given)
+    return line if take_line else scan_start
 
 
 def _trial_loss(level: Level) -> float:

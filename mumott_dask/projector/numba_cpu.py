@@ -10,8 +10,12 @@ from typing import Any
 
 import numba
 import numpy as np
+from numpy.typing import NDArray
 
 from .rays import position, reach
+
+ADJOINT_BATCH = 64
+"""Projections that one call of an adjoint kernel sums over: what a voxel touches stays in the cache."""
 
 
 @numba.njit(inline="always")
@@ -69,35 +73,41 @@ def _forward(volume, axes, first, second, step, out):  # type: ignore[no-untyped
                 out[n, j, k, c] = total * step[n]
 
 
-def _adjoint(projections, j_landing, k_landing, out):  # type: ignore[no-untyped-def]
-    """Sum over `projections` (projection, j, k, channel) where voxels land, into `out` (x, y, z, channel)."""
-    flat = projections.reshape(-1)
-    count, side_j, side_k, channels = projections.shape
-    stride_j, stride_k = side_k * channels, channels
+def _adjoint(bordered, first, j_landing, k_landing, out):  # type: ignore[no-untyped-def]
+    """Add what lands on some projections to each voxel of `out` (x, y, z, channel).
+
+    `bordered` (projection, j, k, channel) holds the projections from number `first` on, in the border that
+    `with_border` gives them: a position outside is moved to the border, where all is zero, so the sum over
+    projections has no branch, and is vectorised.
+    """
+    flat = bordered.reshape(-1)
+    count, rows, columns, channels = bordered.shape
+    size, stride_j, stride_k = rows * columns * channels, columns * channels, channels
+    outside, j_end, k_end = np.float32(0), np.float32(rows - 2), np.float32(columns - 2)
     for x in numba.prange(out.shape[0]):
-        for n in range(count):
-            base = n * side_j * stride_j
-            slope_j, slope_k = j_landing[n, 3], k_landing[n, 3]
-            for y in range(out.shape[1]):
-                j0 = position(position(j_landing[n, 0], j_landing[n, 1], x), j_landing[n, 2], y)
-                k0 = position(position(k_landing[n, 0], k_landing[n, 1], x), k_landing[n, 2], y)
-                low, high = reach(j0, slope_j, np.float32(-1), np.float32(side_j), 0, out.shape[2])
-                low, high = reach(k0, slope_k, np.float32(-1), np.float32(side_k), low, high)
-                inner, outer = reach(j0, slope_j, np.float32(0), np.float32(side_j - 1), low, high)
-                inner, outer = reach(k0, slope_k, np.float32(0), np.float32(side_k - 1), inner, outer)
-                outer = max(outer, inner)
+        j_line, k_line = np.empty(count, np.float32), np.empty(count, np.float32)
+        for y in range(out.shape[1]):
+            for n in range(count):
+                j, k = j_landing[:, first + n], k_landing[:, first + n]
+                j_line[n] = position(position(j[0], j[1], x), j[2], y) + np.float32(1)
+                k_line[n] = position(position(k[0], k[1], x), k[2], y) + np.float32(1)
+            for z in range(out.shape[2]):
                 for c in range(channels):
-                    for z in range(inner, outer):
-                        j, k = position(j0, slope_j, z), position(k0, slope_k, z)
-                        ij, ik = int(j), int(k)
-                        at = base + ij * stride_j + ik * stride_k + c
-                        out[x, y, z, c] += _bilinear(
+                    total = np.float32(0)
+                    for n in range(count):
+                        j = min(max(position(j_line[n], j_landing[3, first + n], z), outside), j_end)
+                        k = min(max(position(k_line[n], k_landing[3, first + n], z), outside), k_end)
+                        ij, ik = np.int32(j), np.int32(k)
+                        at = n * size + ij * stride_j + ik * stride_k + c
+                        total += _bilinear(
                             flat, at, stride_j, stride_k, j - np.float32(ij), k - np.float32(ik)
                         )
-                    for edge in range(low, high - (outer - inner)):
-                        z = edge if edge < inner else edge + outer - inner
-                        j, k = position(j0, slope_j, z), position(k0, slope_k, z)
-                        out[x, y, z, c] += _guarded(flat, base, c, stride_j, stride_k, j, k, side_j, side_k)
+                    out[x, y, z, c] += total
+
+
+def with_border(projections: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Projections (projection, j, k, channel) with one zero pixel before and two after, in j and in k."""
+    return np.pad(projections, ((0, 0), (1, 2), (1, 2), (0, 0)))
 
 
 _OPTIONS: dict[str, Any] = {

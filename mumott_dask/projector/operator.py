@@ -164,7 +164,9 @@ class Projector:
         source = _with_channel(projections)
         out = np.zeros((*self.volume_shape, source.shape[-1]), np.float32)
         kernel = numba_cpu.adjoint_threaded if self.threads else numba_cpu.adjoint_serial
-        kernel(source, *self._landing, out)
+        for first in range(0, len(self), numba_cpu.ADJOINT_BATCH):
+            batch = source[first : first + numba_cpu.ADJOINT_BATCH]
+            kernel(numba_cpu.with_border(batch), first, *self._landing, out)
         return out.reshape(*self.volume_shape, *projections.shape[3:])
 
     def gradient(self, volume: Array, data: Array, weights: Array) -> tuple[Array, Array]:
@@ -235,5 +237,12 @@ class Projector:
 
 
 def _with_channel(array: NDArray[Any]) -> NDArray[np.float32]:
+    """The array as the kernels take it: contiguous float32 with channels, read-only.
+
+    Arrays that come from another process or a file are read-only, and numba compiles for them apart: so all
+    are handed over as such.
+    """
     array = np.ascontiguousarray(array, dtype=np.float32)
-    return array if array.ndim == 4 else array[..., None]
+    array = array.reshape(*array.shape[:3], -1)
+    array.flags.writeable = False
+    return array

@@ -36,8 +36,8 @@ class RayParameters(NamedTuple):
 class LandingParameters(NamedTuple):
     """What the adjoint kernels need: voxel (x, y, z) lands at ``start + x by_x + y by_y + z by_z``."""
 
-    j: Floats  #: (projection, 4): start, by_x, by_y, by_z
-    k: Floats  #: (projection, 4)
+    j: Floats  #: (4, projection): start, by_x, by_y, by_z
+    k: Floats  #: (4, projection)
 
 
 def ray_parameters(
@@ -81,7 +81,7 @@ def landing_parameters(
 
     def on(axis: NDArray[np.float64], offset: NDArray[np.float64], side: int) -> Floats:
         start = axis @ first_voxel - offset + (side - 1) / 2
-        return np.concatenate([start[:, None], axis], axis=1).astype(np.float32)
+        return np.concatenate([start[None], axis.T]).astype(np.float32)
 
     return LandingParameters(on(axes.u, j_offset, detector_shape[0]), on(axes.w, k_offset, detector_shape[1]))
 
