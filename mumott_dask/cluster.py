@@ -23,7 +23,14 @@ log = logging.getLogger(__name__)
 _ONE_THREAD_A_TASK = {"NUMBA_NUM_THREADS": "1"}
 
 # A terminal sends Ctrl-C to the workers as well; what becomes of them is for the client's process to say.
-_IGNORE_INTERRUPTS = "import signal; signal.signal(signal.SIGINT, signal.SIG_IGN)"
+# A heartbeat that is under way when the cluster closes fails, and would be logged with its traceback.
+_WORKER_SETUP = """
+import logging, signal
+signal.signal(signal.SIGINT, signal.SIG_IGN)
+logging.getLogger("distributed.worker").addFilter(
+    lambda record: not str(record.msg).startswith("Failed to communicate with scheduler during heartbeat")
+)
+"""
 
 
 def local(
@@ -81,7 +88,7 @@ def local(
             memory_limit=memory_limit,
             dashboard_address=dashboard_address,
             env=_ONE_THREAD_A_TASK,
-            preload=_IGNORE_INTERRUPTS,
+            preload=_WORKER_SETUP,
         )
     log.info("started %s, dashboard at %s", client, client.dashboard_link)
     return client
