@@ -166,13 +166,18 @@ def signal_and_mask(scan: xr.Dataset, variable: str | None = None) -> tuple[Any,
     they were computed.
     """
     name = signal_variable(scan, variable)
-    if scan[name].attrs.get("kind", "transmission") == "transmission":
+    if signal_kind(scan, variable) == "transmission":
         scan = scan.assign(diode=scan[name])
         result = absorbance(scan, cutoff=_CUTOFF, open_beam=air_level(scan["diode"].data))
         return arrays.keep_on_workers(result["absorbance"].data, result["mask"].data)
     data = scan[name].data.astype(np.float32)
     mask = (np.isfinite(data) & (pixel_weights(scan) > 0)).astype(np.float32)
     return arrays.keep_on_workers(np.where(mask > 0, data, np.float32(0)), mask)
+
+
+def signal_kind(scan: xr.Dataset, variable: str | None = None) -> str:
+    """Kind of a scan's signal: "transmission", or "additive" for one that the rays add up by themselves."""
+    return str(scan[signal_variable(scan, variable)].attrs.get("kind", "transmission"))
 
 
 def tomogram_array(values: NDArray[np.float32], scan: xr.Dataset) -> xr.DataArray:

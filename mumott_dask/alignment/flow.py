@@ -1,8 +1,9 @@
-"""Optical flow: the shift of each projection from what the tomogram leaves unexplained.
+"""Optical flow: what each projection's image says of its unknowns, given a tomogram.
 
-With r the measured image less the reprojected one, ``r ~ dP/dj s + dP/dk t`` to first order in the error
-(s, t) of the offsets (Lucas and Kanade, Proc. IJCAI 1981, for a single displacement over an image). The two
-are solved for together, by weighted least squares over the pixels of a projection.
+With r the measured image less the reprojected one P, ``r ~ sum_a (dP/da) s_a`` to first order in the errors
+s of the unknowns (Lucas and Kanade, Proc. IJCAI 1981, for a displacement over an image): the two offsets
+and, where asked for, a background of absorbance and three small rotations. All of a projection's unknowns are
+solved for together, by weighted least squares over its pixels.
 """
 
 from __future__ import annotations
@@ -15,77 +16,148 @@ from numpy.typing import NDArray
 from mumott_dask import arrays
 from mumott_dask.projector import Projector
 
-from .level import Level
+from .level import Level, background_terms
 
 Floats = NDArray[np.float64]
+Images = NDArray[np.float32]
+
+_LN10 = np.float32(np.log(10))
+_LARGEST_RESIDUAL = np.float32(1.0)  # absorbance; beyond it a pixel is wrong, and its exponential would rule
 
 
-class Flow(NamedTuple):
-    """Steps that the images ask for, in pixels of the level, and what they leave unexplained."""
+class Unknowns(NamedTuple):
+    """What is unknown of each projection: its offsets, and a background and rotations where asked for."""
 
-    j: Floats  #: (projection,)
-    k: Floats  #: (projection,)
-    residual: float  #: RMS absorbance over unmasked pixels
+    background: int = 0  #: terms: 0, 1 (constant) or 3 (and the slopes along j and k)
+    rotations: bool = False  #: three small rotations about the sample's axes
+
+    @property
+    def count(self) -> int:
+        """Number of unknowns of a projection, in the order j, k, background, rotations."""
+        return 2 + self.background + 3 * self.rotations
+
+    @property
+    def background_part(self) -> slice:
+        """Where the background stands among them."""
+        return slice(2, 2 + self.background)
+
+    @property
+    def rotation_part(self) -> slice:
+        """Where the rotations stand among them."""
+        return slice(2 + self.background, self.count)
 
 
-def flow(level: Level, tomogram: NDArray[np.float32], smoothing: float, directions: str = "jk") -> Flow:
-    """Steps of the offsets of every projection, from one tomogram.
+class Systems(NamedTuple):
+    """The small systems of all projections: units of the level's pixels, absorbance and radians."""
+
+    matrix: Floats  #: (projection, a, b): normal matrices H
+    side: Floats  #: (projection, a): right-hand sides
+    spread: Floats  #: (projection, a, b): covariance of the right-hand sides, from the residuals themselves
+    squares: Floats  #: (projection,): sum of squared residuals over unmasked pixels
+    pixels: Floats  #: (projection,): their number
+
+    @property
+    def residual(self) -> float:
+        """RMS residual over all unmasked pixels, absorbance."""
+        return float(np.sqrt(self.squares.sum() / max(self.pixels.sum(), 1)))
+
+    @property
+    def residuals(self) -> Floats:
+        """RMS residual of each projection, (projection,), absorbance."""
+        return np.sqrt(self.squares / np.maximum(self.pixels, 1))
+
+
+def small_systems(level: Level, tomogram: Images, smoothing: float, unknowns: Unknowns) -> Systems:
+    """The small system of every projection, given a tomogram.
 
     Parameters
     ----------
     level : Level
     tomogram : (x, y, z) array
     smoothing : float, pixels of the level
-    directions : "j", "k" or "jk"
-        The offsets that are unknown; steps of the others are 0.
+        Standard deviation of the Gaussian that residual and derivatives are smoothed with.
+    unknowns : Unknowns
     """
     sums = level.projector.map_projections(
-        normal_sums, tomogram, level.data, level.mask, window=level.window, smoothing=smoothing
+        normal_sums,
+        tomogram,
+        level.data,
+        level.mask,
+        window=level.window,
+        smoothing=smoothing,
+        unknowns=unknowns,
+        counting=level.counting,
     )
     (sums,) = arrays.materialise(sums)
-    jj, jk, kk, j, k, squares, pixels = sums.T
-    if directions == "jk":
-        steps = _solved(np.stack([jj, jk, jk, kk], axis=1).reshape(-1, 2, 2), np.stack([j, k], axis=1))
-    else:
-        steps = np.zeros((len(sums), 2))
-        (column, matrix, side) = (0, jj, j) if directions == "j" else (1, kk, k)
-        steps[:, column] = np.divide(side, matrix, out=np.zeros_like(side), where=matrix > 0)
-    residual = np.sqrt(squares.sum() / max(pixels.sum(), 1))
-    return Flow(steps[:, 0], steps[:, 1], float(residual))
+    m = unknowns.count
+    matrix, side, spread, squares, pixels = np.split(sums, np.cumsum([m * m, m, m * m, 1]), axis=1)
+    return Systems(
+        matrix.reshape(-1, m, m), side, spread.reshape(-1, m, m), squares.ravel(), pixels.ravel()
+    )
 
 
 def normal_sums(
     projector: Projector,
-    tomogram: NDArray[np.float32],
-    data: NDArray[np.float32],
-    mask: NDArray[np.float32],
-    window: NDArray[np.float32],
+    tomogram: Images,
+    data: Images,
+    mask: Images,
+    window: Images,
     smoothing: float,
+    unknowns: Unknowns,
+    counting: bool,
 ) -> Floats:
-    """Sums of the small systems of some projections, (projection, 7).
-
-    In order: the normal matrix's jj, jk and kk, its right-hand side's j and k, the sum of squared residuals
-    without smoothing or window, and the number of pixels that it runs over.
-    """
-    predicted = projector.forward(tomogram)
-    residual = (data - predicted) * mask
+    """Sums of the small systems of some projections, (projection, number): `Systems`, side by side."""
+    predicted = projector.reproject(tomogram)
+    residual = np.clip(data - predicted, -_LARGEST_RESIDUAL, _LARGEST_RESIDUAL) * mask
     pixels = mask.sum(axis=(1, 2), dtype=np.float64)
-    squares = np.einsum("njk,njk->n", residual, residual, dtype=np.float64)
-    by_j, by_k = np.gradient(arrays.smooth(predicted, smoothing, "nearest"), axis=(1, 2))
-    weighted_residual = arrays.smooth(residual, smoothing)
+    squares = _sums(residual, residual)
     weight = window * mask
-    weighted_residual *= weight
-    products = [(by_j, by_j * weight), (by_j, by_k * weight), (by_k, by_k * weight)]
-    products += [(by_j, weighted_residual), (by_k, weighted_residual)]
-    columns = [np.einsum("njk,njk->n", a, b, dtype=np.float64) for a, b in products]
-    return np.stack([*columns, squares, pixels], axis=1)
+    if counting:  # of counts with mean 10**-P, not of their logarithm, which is biased where they are few
+        residual = (1 - np.exp(-_LN10 * residual)) / _LN10 * mask
+        weight = weight * np.exp(-_LN10 * np.maximum(arrays.smooth(predicted, 1.0, "nearest"), 0))
+    slopes = derivatives(projector, tomogram, predicted, smoothing, unknowns)
+    weighted = [slope * weight for slope in slopes]
+    influence = [arrays.smooth(each, smoothing) * mask for each in weighted]
+    noise = [each * residual for each in influence]
+    matrix = [_sums(a, b) for a in weighted for b in slopes]
+    side = [_sums(each, residual) for each in influence]
+    spread = [_sums(a, b) for a in noise for b in noise]
+    return np.stack([*matrix, *side, *spread, squares, pixels], axis=1)
 
 
-def _solved(matrices: Floats, sides: Floats) -> Floats:
-    """Solutions of small symmetric systems; directions that a projection does not determine stay 0."""
-    return np.einsum("nab,nb->na", np.linalg.pinv(matrices, rcond=1e-6, hermitian=True), sides)
+def derivatives(
+    projector: Projector, tomogram: Images, predicted: Images, smoothing: float, unknowns: Unknowns
+) -> list[Images]:
+    """Images of the derivative of a smoothed projection by each of its unknowns, (projection, j, k) each."""
+    slopes = list(np.gradient(arrays.smooth(predicted, smoothing, "nearest"), axis=(1, 2)))
+    slopes += [
+        np.broadcast_to(term, predicted.shape) for term in background_terms(projector.detector_shape)
+    ][: unknowns.background]
+    if unknowns.rotations:
+        turned = -projector.forward(torques(tomogram))
+        slopes += [
+            arrays.smooth(np.ascontiguousarray(turned[..., axis]), smoothing, "nearest") for axis in range(3)
+        ]
+    return slopes
 
 
-def capped(flow: Flow, largest: float) -> Flow:
-    """The same steps, none longer than `largest` along either axis."""
-    return flow._replace(j=np.clip(flow.j, -largest, largest), k=np.clip(flow.k, -largest, largest))
+def torques(tomogram: Images) -> Images:
+    """``r x grad V`` with r from the volume's centre, (x, y, z, 3).
+
+    For R <- R exp([omega]x), the derivative of a projection by omega is minus the projection of this field.
+    """
+    slope = np.gradient(tomogram)
+    x, y, z = np.meshgrid(
+        *(np.arange(n, dtype=np.float32) - np.float32((n - 1) / 2) for n in tomogram.shape),
+        indexing="ij",
+        sparse=True,
+    )
+    field = np.empty((*tomogram.shape, 3), np.float32)
+    field[..., 0] = y * slope[2] - z * slope[1]
+    field[..., 1] = z * slope[0] - x * slope[2]
+    field[..., 2] = x * slope[1] - y * slope[0]
+    return field
+
+
+def _sums(a: Images, b: Images) -> Floats:
+    return np.einsum("njk,njk->n", a, b, dtype=np.float64)

@@ -1,4 +1,4 @@
-"""The outer iterations: reconstruct a little, reproject, step every projection's offsets."""
+"""The outer iterations: reconstruct a little, reproject, step every projection's unknowns."""
 
 from __future__ import annotations
 
@@ -11,13 +11,14 @@ from numpy.typing import NDArray
 
 from mumott_dask import geometry
 from mumott_dask.arrays import chunk_lengths, keep_on_workers
-from mumott_dask.reconstruction import SirtWeights, mitra_steps, sirt_weights
+from mumott_dask.reconstruction import mitra_steps, sirt_weights
 
-from .flow import Flow, capped, flow
+from .flow import Systems, Unknowns, small_systems
 from .level import Level, centre_of_mass, moved, resampled
 from .records import AlignmentStep, Stage
 from .settings import Settings
 from .start import Start
+from .steps import Step, admissible, capped, instrument, solved, turned, without_common_turns
 
 Floats = NDArray[np.float64]
 Volume = NDArray[np.float32]
@@ -25,6 +26,10 @@ Volume = NDArray[np.float32]
 _STALE = 0.5  # pixels of the level that offsets may move before the SIRT weights are computed again
 ENOUGH = 2  # steps in a row below the tolerance that end an alignment
 _CENTRED = 0.05  # voxels from the wanted centre of mass that are left as they are
+_LARGEST_STEP = 1.0  # pixels of the level
+_LARGEST_TURN = np.radians(1.0)
+_USUAL = 3.0  # times the median residual: beyond, a projection loses its weight
+TRUSTED = 0.5  # a projection of less weight is called wrong
 
 
 @dataclass(frozen=True)
@@ -33,6 +38,9 @@ class State:
 
     j: Floats
     k: Floats
+    rotation: Floats  #: (projection, 3, 3)
+    background: Floats  #: (projection, 3), absorbance
+    trust: Floats  #: (projection,), 0 to 1
     tomogram: Volume
 
 
@@ -46,20 +54,28 @@ def outer_iterations(whole: Level, settings: Settings, start: Start) -> Iterator
     settings : Settings
     start : Start
     """
+    n = len(start.j)
+    state = State(
+        start.j,
+        start.k,
+        whole.projector.rotation,
+        np.zeros((n, 3)),
+        np.ones(n),
+        np.zeros(whole.projector.volume_shape, np.float32),
+    )
     if not settings.stages:
-        yield AlignmentStep("line", 1, 1, start.j, start.k, 0.0, 0.0, float("nan"), None)
+        yield AlignmentStep("line", 1, 1, state.j, state.k, 0.0, 0.0, float("nan"), None)
         return
     level, number = whole, 0
-    state = State(start.j, start.k, np.zeros(whole.projector.volume_shape, np.float32))
     for stage in settings.stages:
         tomogram, before = state.tomogram, level.binning
         if stage.binning != before:
             level = whole.binned(stage.binning)
             tomogram = resampled(tomogram, level.projector.volume_shape, stage.binning / before)
         state = centred(level, settings, replace(state, tomogram=tomogram))
-        for moved_state, found in _stage_iterations(level, settings, stage, state):
+        for moved_state, step, systems in _stage_iterations(level, settings, stage, state):
             state, number = moved_state, number + 1
-            sizes = np.abs(np.stack([found.j, found.k]))[:, ~settings.excluded]
+            sizes = np.abs(np.stack([step.j, step.k]))[:, _counted(settings, state)]
             yield AlignmentStep(
                 stage.name,
                 number,
@@ -68,44 +84,104 @@ def outer_iterations(whole: Level, settings: Settings, start: Start) -> Iterator
                 state.k,
                 float(sizes.max()),
                 float(np.median(sizes)),
-                found.residual,
+                systems.residual,
                 state.tomogram,
                 stage.binning,
+                state.rotation,
+                state.background,
+                state.trust,
+                step.deviations,
             )
 
 
 def _stage_iterations(
     level: Level, settings: Settings, stage: Stage, state: State
-) -> Iterator[tuple[State, Flow]]:
+) -> Iterator[tuple[State, Step, Systems]]:
     """Outer iterations of one stage: the state after each, and its step in unbinned pixels."""
-    level = weighted = level.with_offsets(state.j, state.k)
-    weights = _masked_weights(level)
+    unknowns = settings.unknowns
+    weighted, weights = None, None
     small_steps = 0
     for number in range(stage.iterations):
-        level = level.with_offsets(state.j, state.k)
-        if _distance(level, weighted) > _STALE:
-            weights, weighted = _masked_weights(level), level
-        inner = mitra_steps(level.projector, level.data, weights.rays, weights.voxels, state.tomogram)
+        here = at_state(level, state)
+        if weighted is None or weights is None or _distance(here, weighted) > _STALE:
+            weights, weighted = sirt_weights(here.projector, chunk_lengths(here.data)), here
+        rays = weights.rays * here.mask
+        inner = mitra_steps(here.projector, here.data, rays, weights.voxels, state.tomogram)
         *_, last = islice(inner, stage.inner_iterations if number else stage.first_iterations)
-        found = capped(flow(level, last.tomogram, stage.smoothing / stage.binning, settings.directions), 1.0)
-        found = admissible(found, settings, stage.binning)
-        small = max(np.abs(found.j).max(), np.abs(found.k).max()) < stage.tolerance
+        state = replace(state, tomogram=last.tomogram)
+        systems = small_systems(here, last.tomogram, stage.smoothing / stage.binning, unknowns)
+        step, rotation = _step(systems, settings, stage, state)
+        small = _largest(step, rotation, settings, state, level) < stage.tolerance
         if small and stage != settings.stages[-1]:
-            yield replace(state, tomogram=last.tomogram), found
+            yield state, step, systems
             return
-        state = State(state.j + found.j, state.k + found.k, last.tomogram)
-        yield state, found
+        state = State(
+            state.j + step.j,
+            state.k + step.k,
+            rotation,
+            state.background + step.background,
+            trust(systems.residuals, settings.excluded),
+            last.tomogram,
+        )
+        yield state, step, systems
         small_steps = small_steps + 1 if small else 0
         if small_steps == ENOUGH:
             return
 
 
-def admissible(found: Flow, settings: Settings, binning: int) -> Flow:
-    """The steps in unbinned pixels, without those of held offsets or a movement of the whole sample."""
-    j = np.where(settings.held_j | settings.excluded, np.nan, found.j * binning)
-    k = np.where(settings.held_k | settings.excluded, np.nan, found.k * binning)
-    j, k = geometry.without_gauge(j, k, settings.axes, settings.free_gauge)
-    return found._replace(j=np.nan_to_num(j), k=np.nan_to_num(k))
+def at_state(level: Level, state: State) -> Level:
+    """The level with a state's geometry, less its background, masked where it is not trusted."""
+    here = level.with_offsets(state.j, state.k).corrected(state.background, state.trust)
+    here = replace(here, projector=here.projector.with_rotation(state.rotation))
+    data, mask = keep_on_workers(here.data, here.mask)
+    return replace(here, data=data, mask=mask)
+
+
+def _step(systems: Systems, settings: Settings, stage: Stage, state: State) -> tuple[Step, Floats]:
+    """The step in unbinned pixels, and the rotations after it."""
+    unknowns, free, trusted = settings.unknowns, settings.free, _counted(settings, state)
+    rotation = state.rotation
+    if settings.refine_geometry:
+        turn = instrument(systems, unknowns, rotation, free & trusted[:, None]).turn
+        turn *= min(1, _LARGEST_TURN / max(float(np.linalg.norm(turn)), 1e-30))
+        local = np.swapaxes(rotation, 1, 2) @ turn
+        turns = systems.matrix[:, :, unknowns.rotation_part]
+        systems = systems._replace(side=systems.side - np.einsum("nab,nb->na", turns, local))
+        rotation = turned(rotation, local)
+        if not settings.refine_angles:
+            free = free.copy()
+            free[:, unknowns.rotation_part] = False
+    step = capped(solved(systems, unknowns, free), _LARGEST_STEP, _LARGEST_TURN)
+    n = stage.binning
+    step = replace(step, j=step.j * n, k=step.k * n)
+    step = admissible(
+        step, settings.held_j, settings.held_k, trusted, settings.axes_of(state.rotation), settings.free_gauge
+    )
+    if settings.refine_angles:
+        turns = np.where(trusted[:, None], step.rotation, np.nan)
+        common = step.rotation - np.nan_to_num(turns)
+        rest, _ = without_common_turns(turns, rotation, settings.refine_geometry)
+        rotation = turned(rotation, np.nan_to_num(rest) + common)
+    return step, rotation
+
+
+def trust(residuals: Floats, excluded: NDArray[np.bool_]) -> Floats:
+    """Weight of each projection, 0 to 1, by how much more of it is unexplained than is usual."""
+    usual = float(np.median(residuals[~excluded]))
+    return np.minimum(1.0, (_USUAL * usual / np.maximum(residuals, 1e-30)) ** 4)
+
+
+def _counted(settings: Settings, state: State) -> NDArray[np.bool_]:
+    return ~settings.excluded & (state.trust >= TRUSTED)
+
+
+def _largest(step: Step, rotation: Floats, settings: Settings, state: State, level: Level) -> float:
+    """Largest movement of an image by the step, unbinned pixels."""
+    counted = _counted(settings, state)
+    shifts = np.maximum(np.abs(step.j), np.abs(step.k))[counted]
+    turns = np.linalg.norm(rotation - state.rotation, axis=(1, 2))[counted] / np.sqrt(2)
+    # A turn moves the image by a tenth of the detector's side times its angle, as a whole.
+    return float(max(shifts.max(), turns.max() * min(level.detector_shape) / 10))
 
 
 def centred(level: Level, settings: Settings, state: State) -> State:
@@ -117,30 +193,31 @@ def centred(level: Level, settings: Settings, state: State) -> State:
     d = free @ (free.T @ (wanted - centre_of_mass(state.tomogram) * level.binning))
     if np.abs(d).max(initial=0) < _CENTRED:
         return state
-    dj, dk = geometry.gauge_offsets(d, settings.axes)
-    return State(
-        np.where(settings.held_j, state.j, state.j + dj),
-        np.where(settings.held_k, state.k, state.k + dk),
-        moved(state.tomogram, d / level.binning),
+    dj, dk = geometry.gauge_offsets(d, settings.axes_of(state.rotation))
+    return replace(
+        state,
+        j=np.where(settings.held_j, state.j, state.j + dj),
+        k=np.where(settings.held_k, state.k, state.k + dk),
+        tomogram=moved(state.tomogram, d / level.binning),
     )
 
 
 def whole_step(whole: Level, settings: Settings, step: AlignmentStep) -> AlignmentStep:
     """The last step as it is handed out: tomogram on the scan's own voxels, centre of mass in its place."""
-    if step.tomogram is None:
+    if step.tomogram is None or step.rotation is None:
         return step
-    tomogram = resampled(step.tomogram, whole.projector.volume_shape, 1 / step.binning)
-    state = centred(whole, settings, State(step.j_offset, step.k_offset, tomogram))
-    return replace(step, j_offset=state.j, k_offset=state.k, tomogram=state.tomogram, binning=1)
-
-
-def _masked_weights(level: Level) -> SirtWeights:
-    weights = sirt_weights(level.projector, chunk_lengths(level.data))
-    (rays,) = keep_on_workers(weights.rays * level.mask)
-    return weights._replace(rays=rays)
+    shape = whole.projector.volume_shape
+    tomogram = resampled(step.tomogram, shape, 1 / step.binning)
+    n = len(step.j_offset)
+    state = State(step.j_offset, step.k_offset, step.rotation, np.zeros((n, 3)), np.ones(n), tomogram)
+    state = centred(whole, settings, state)
+    tomogram = resampled(state.tomogram, settings.volume_shape, 1)
+    return replace(step, j_offset=state.j, k_offset=state.k, tomogram=tomogram, binning=1)
 
 
 def _distance(a: Level, b: Level) -> float:
-    """Largest difference of the offsets of two levels of equal binning, pixels of the level."""
+    """Largest difference of the views of two levels of equal binning, pixels of the level."""
     j = np.abs(a.projector.j_offset - b.projector.j_offset).max()
-    return float(max(j, np.abs(a.projector.k_offset - b.projector.k_offset).max()))
+    k = np.abs(a.projector.k_offset - b.projector.k_offset).max()
+    turn = np.abs(a.projector.rotation - b.projector.rotation).max() * max(a.projector.detector_shape) / 2
+    return float(max(j, k, turn))

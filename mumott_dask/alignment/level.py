@@ -14,6 +14,8 @@ from mumott_dask import arrays
 from mumott_dask.errors import ScanError
 from mumott_dask.projector import Projector
 
+Floats = NDArray[np.float64]
+
 _TAPER = 0.3  # share of the window's side that its two cosine edges take together
 
 
@@ -27,6 +29,25 @@ class Level:
     window: NDArray[np.float32]  #: (j, k): what of the detector the offsets are found from
     binning: int
     detector_shape: tuple[int, int]  #: (j, k) before binning
+    counting: bool  #: whether the data are absorbances of counted photons
+
+    def corrected(self, background: Floats, trust: Floats) -> Level:
+        """The level less a background of absorbance, with the weight that each projection deserves.
+
+        Parameters
+        ----------
+        background : (projection, 3) float64, absorbance
+            Of the terms that `background_terms` gives.
+        trust : (projection,) float64, 0 to 1
+        """
+        data, mask = self.data, self.mask
+        if np.any(background):
+            terms = background_terms(self.projector.detector_shape)
+            coefficients = background.astype(np.float32)[:, :, None, None]
+            data = data - sum(coefficients[:, n] * term for n, term in enumerate(terms))
+        if np.any(trust != 1):
+            mask = mask * trust.astype(np.float32)[:, None, None]
+        return replace(self, data=data, mask=mask)
 
     def with_offsets(self, j_offset: NDArray[np.float64], k_offset: NDArray[np.float64]) -> Level:
         """The level at offsets given in unbinned pixels.
@@ -57,10 +78,19 @@ class Level:
         )
 
 
-def whole_level(projector: Projector, data: Any, mask: Any, region: tuple[slice, slice]) -> Level:
+def whole_level(
+    projector: Projector, data: Any, mask: Any, region: tuple[slice, slice], counting: bool
+) -> Level:
     """The level without binning; `region` of the detector (j, k) is what the offsets are found from."""
     window = tapered_window(projector.detector_shape, region)
-    return Level(projector, data, mask, window, 1, projector.detector_shape)
+    return Level(projector, data, mask, window, 1, projector.detector_shape, counting)
+
+
+def background_terms(detector_shape: tuple[int, int]) -> list[NDArray[np.float32]]:
+    """Images (j, k) of a background's terms: a constant, and slopes along j and k of 1 across the detector."""
+    j, k = (((np.arange(n) + 0.5) / n - 0.5).astype(np.float32) for n in detector_shape)
+    flat = np.ones(detector_shape, np.float32)
+    return [flat, flat * j[:, None], flat * k]
 
 
 def tapered_window(detector_shape: tuple[int, int], region: tuple[slice, slice]) -> NDArray[np.float32]:

@@ -12,7 +12,7 @@ import numpy as np
 import xarray as xr
 
 from mumott_dask.projector import Projector
-from mumott_dask.reconstruction import signal_and_mask
+from mumott_dask.reconstruction import signal_and_mask, signal_kind
 from mumott_dask.scan import open_scan
 from mumott_dask.scan.schema import validate_scan
 
@@ -20,7 +20,7 @@ from .iterations import ENOUGH, outer_iterations, whole_step
 from .level import Level, whole_level
 from .records import AlignmentStep
 from .result import alignment_dataset
-from .settings import Gauge, Part, Settings, check_settings
+from .settings import Background, Gauge, Part, Settings, check_settings
 from .start import Start, better_start, given_start, line_start
 
 log = logging.getLogger(__name__)
@@ -38,6 +38,9 @@ def align(
     directions: str = "jk",
     window: tuple[Part, Part] | None = None,
     variable: str | None = None,
+    background: Background = None,
+    refine_angles: bool = False,
+    refine_geometry: bool = False,
     gauge: Gauge = "auto",
     iterations: int | None = None,
     tolerance: float = 0.001,
@@ -105,6 +108,9 @@ def align(
         directions=directions,
         window=window,
         variable=variable,
+        background=background,
+        refine_angles=refine_angles,
+        refine_geometry=refine_geometry,
         gauge=gauge,
         iterations=iterations,
         tolerance=tolerance,
@@ -134,6 +140,9 @@ def align_steps(
     directions: str = "jk",
     window: tuple[Part, Part] | None = None,
     variable: str | None = None,
+    background: Background = None,
+    refine_angles: bool = False,
+    refine_geometry: bool = False,
     gauge: Gauge = "auto",
     iterations: int | None = None,
     tolerance: float = 0.001,
@@ -153,7 +162,19 @@ def align_steps(
     scan = scan if isinstance(scan, xr.Dataset) else open_scan(scan)
     validate_scan(scan)
     settings = check_settings(
-        scan, method, directions, gauge, window, variable, iterations, tolerance, exclude, fixed
+        scan,
+        method,
+        directions,
+        gauge,
+        window,
+        variable,
+        iterations,
+        tolerance,
+        exclude,
+        fixed,
+        background,
+        refine_angles,
+        refine_geometry,
     )
     begin = given_start(scan, start)
     history: list[AlignmentStep] = []
@@ -180,7 +201,8 @@ def _measured(scan: xr.Dataset, settings: Settings) -> Level:
     data, mask = signal_and_mask(scan, settings.variable)
     if settings.excluded.any():
         mask = mask * (~settings.excluded[:, None, None]).astype(np.float32)
-    return whole_level(Projector.from_scan(scan), data, mask, settings.window)
+    counting = signal_kind(scan, settings.variable) == "transmission"
+    return whole_level(Projector.from_scan(scan), data, mask, settings.window, counting)
 
 
 def _chosen_start(level: Level, settings: Settings, begin: Start, may_choose: bool) -> Start:

@@ -24,6 +24,10 @@ class AlignmentStep:
     residual: float  #: RMS of measured less reprojected absorbance, over unmasked pixels
     tomogram: NDArray[np.float32] | None  #: (x, y, z) at the stage's binning, which the step was found with
     binning: int = 1  #: detector pixels along a side of the tomogram's voxels
+    rotation: Floats | None = None  #: (projection, 3, 3), as refined so far
+    background: Floats | None = None  #: (projection, 3), absorbance: constant, slopes across the detector
+    trust: Floats | None = None  #: (projection,): weight, 0 for a projection that is entirely wrong
+    deviations: Floats | None = None  #: (projection, unknown): standard errors, pixels of the level, radians
 
 
 @dataclass(frozen=True)

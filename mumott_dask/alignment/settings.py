@@ -15,6 +15,7 @@ from mumott_dask import geometry
 from mumott_dask.errors import ScanError
 from mumott_dask.scan.schema import detector_shape, scan_basis, volume_shape
 
+from .flow import Unknowns
 from .records import Stage, default_stages, tutorial_stages
 
 METHODS = ("auto", "line", "optical-flow", "tutorial")
@@ -22,6 +23,7 @@ GAUGES = ("auto", "keep", "mass")
 DIRECTIONS = ("j", "k", "jk")
 
 Gauge = Literal["auto", "keep", "mass"] | tuple[float, float, float]
+Background = Literal["constant", "linear"] | None
 Part = slice | tuple[int | None, int | None] | None
 
 
@@ -39,22 +41,48 @@ class Settings:
     stages: tuple[Stage, ...]
     excluded: NDArray[np.bool_]
     fixed: NDArray[np.bool_]
-    axes: geometry.Basis
+    scan_axes: geometry.Basis
+    directions_0: tuple[tuple[float, ...], ...]
+    volume_shape: tuple[int, int, int]
+    background: Background
+    refine_angles: bool
+    refine_geometry: bool
+
+    @property
+    def unknowns(self) -> Unknowns:
+        """What is unknown of each projection."""
+        terms = {None: 0, "constant": 1, "linear": 3}[self.background]
+        return Unknowns(terms, self.refine_angles or self.refine_geometry)
+
+    @property
+    def free(self) -> NDArray[np.bool_]:
+        """Which unknowns of each projection may move, (projection, unknown)."""
+        free = np.ones((len(self.fixed), self.unknowns.count), bool)
+        free[:, 0], free[:, 1] = ~self.held_j, ~self.held_k
+        free[self.excluded] = False
+        free[self.fixed, self.unknowns.rotation_part] = False
+        return free
+
+    def axes_of(self, rotation: NDArray[np.float64]) -> geometry.Basis:
+        """Ray directions and detector axes at the given rotations."""
+        return geometry.basis(rotation, *self.directions_0)
 
     @property
     def held_j(self) -> NDArray[np.bool_]:
         """Whether the offset j of a projection stays bit for bit as it was."""
-        return self.fixed | ("j" not in self.directions)
+        return self.fixed | self.excluded | ("j" not in self.directions)
 
     @property
     def held_k(self) -> NDArray[np.bool_]:
         """Whether the offset k of a projection stays bit for bit as it was."""
-        return self.fixed | ("k" not in self.directions)
+        return self.fixed | self.excluded | ("k" not in self.directions)
 
     @property
     def free_gauge(self) -> NDArray[np.float64]:
         """Directions, (3, n), in which the sample may be moved with the held offsets as they are."""
-        return geometry.free_gauge(self.axes, self.held_j, self.held_k)
+        return geometry.free_gauge(
+            self.scan_axes, self.held_j & ~self.excluded, self.held_k & ~self.excluded
+        )
 
     def attrs(self, labels: NDArray[Any]) -> dict[str, Any]:
         """The settings as attributes that a file can hold."""
@@ -64,6 +92,9 @@ class Settings:
             "gauge": self.gauge if isinstance(self.gauge, str) else list(self.gauge),
             "window": [[part.start, part.stop] for part in self.window],
             "variable": self.variable or "",
+            "background": self.background or "",
+            "refine_angles": self.refine_angles,
+            "refine_geometry": self.refine_geometry,
             "iterations": self.iterations,
             "tolerance": self.tolerance,
             "stages": json.dumps([vars(stage) for stage in self.stages]),
@@ -83,12 +114,17 @@ def check_settings(
     tolerance: float,
     exclude: Iterable[int],
     fixed: Iterable[int],
+    background: Background,
+    refine_angles: bool,
+    refine_geometry: bool,
 ) -> Settings:
     """Settings for a scan, or one line that says which of them makes no sense."""
     if method not in METHODS:
         raise ScanError(f"method is {method!r}, expected one of {', '.join(METHODS)}")
     if directions not in DIRECTIONS:
         raise ScanError(f"directions is {directions!r}, expected one of {', '.join(DIRECTIONS)}")
+    if background not in (None, "constant", "linear"):
+        raise ScanError(f"background is {background!r}, expected None, 'constant' or 'linear'")
     if not tolerance > 0:
         raise ScanError(f"tolerance is {tolerance} pixels, expected more than 0")
     if iterations is not None and iterations < 1:
@@ -116,6 +152,11 @@ def check_settings(
         excluded,
         held,
         scan_basis(scan),
+        tuple(tuple(scan.attrs[f"{axis}_direction_0"]) for axis in "pjk"),
+        volume_shape(scan),
+        background,
+        bool(refine_angles),
+        bool(refine_geometry),
     )
 
 

@@ -110,13 +110,13 @@ def with_border(projections: NDArray[np.float32]) -> NDArray[np.float32]:
     return np.pad(projections, ((0, 0), (1, 2), (1, 2), (0, 0)))
 
 
-_OPTIONS: dict[str, Any] = {
+OPTIONS: dict[str, Any] = {
     "cache": True,
     "fastmath": {"contract", "reassoc", "nsz"},
     "boundscheck": False,
     "error_model": "numpy",
 }
-forward_threaded = numba.njit(parallel=True, nogil=True, **_OPTIONS)(_forward)
-adjoint_threaded = numba.njit(parallel=True, nogil=True, **_OPTIONS)(_adjoint)
-forward_serial = numba.njit(nogil=True, **_OPTIONS)(_forward)
-adjoint_serial = numba.njit(nogil=True, **_OPTIONS)(_adjoint)
+forward_threaded = numba.njit(parallel=True, nogil=True, **OPTIONS)(_forward)
+adjoint_threaded = numba.njit(parallel=True, nogil=True, **OPTIONS)(_adjoint)
+forward_serial = numba.njit(nogil=True, **OPTIONS)(_forward)
+adjoint_serial = numba.njit(nogil=True, **OPTIONS)(_adjoint)

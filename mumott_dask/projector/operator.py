@@ -19,7 +19,7 @@ from mumott_dask import arrays, geometry
 from mumott_dask.errors import ScanError
 from mumott_dask.scan.schema import detector_shape, volume_shape
 
-from . import dask_blocks, numba_cpu
+from . import dask_blocks, numba_cpu, splines
 from .rays import LandingParameters, RayParameters, landing_parameters, ray_parameters
 
 Array = Any  #: NumPy or Dask, told apart at run time
@@ -119,6 +119,10 @@ class Projector:
         """The same projector with other offsets, (projection,) each, pixels."""
         return replace(self, j_offset=np.asarray(j_offset), k_offset=np.asarray(k_offset))
 
+    def with_rotation(self, rotation: ArrayLike) -> Projector:
+        """The same projector with other rotations, (projection, 3, 3)."""
+        return replace(self, rotation=np.asarray(rotation))
+
     def single_threaded(self) -> Projector:
         """The same projector for a task that owns one core."""
         return replace(self, threads=False)
@@ -145,6 +149,26 @@ class Projector:
         kernel = numba_cpu.forward_threaded if self.threads else numba_cpu.forward_serial
         kernel(source, *self._rays, out)
         return out.reshape(*self.shape, *volume.shape[3:])
+
+    def reproject(self, volume: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Line integrals with cubic splines in the slices: to compare with images to a thousandth of a pixel.
+
+        Parameters
+        ----------
+        volume : (x, y, z) array
+            NumPy.
+
+        Returns
+        -------
+        (projection, j, k) float32
+
+        Notes
+        -----
+        `forward` interpolates linearly, which shifts and blurs an image according to where its rays pass
+        between the voxels. Costs some three times as much.
+        """
+        self._check(volume, self.volume_shape, "volume")
+        return splines.reproject(volume, self._rays, self.detector_shape, self.threads)
 
     def adjoint(self, projections: Array) -> Array:
         """Sum over projections of what lands where each voxel does.
