@@ -153,7 +153,7 @@ def test_the_default_view_holds_all_of_the_bone_and_a_large_one_does_not():
 
 def test_offsets_are_what_was_asked_for():
     rng = np.random.default_rng(0)
-    tilt = stage.angles(6, 500, np.pi / 4).tilt
+    tilt = stage.angles(np.linspace(0, np.pi / 4, 6), 500).tilt
     jitter = np.array(stage.offsets(tilt, 0.8, 0, 0, rng))
     assert jitter.std() == pytest.approx(0.8, rel=0.05)
     jumps = np.array(stage.offsets(tilt, 0, 10, 0, rng))

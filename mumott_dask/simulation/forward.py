@@ -1,18 +1,19 @@
 """What a detector sees of a phantom: the phantom turned into each projection's frame, summed along the rays.
 
 Independent of the projector on purpose: the phantom is resampled on a grid that lies along the rays and the
-sub-pixels of the detector, by spline interpolation in three dimensions, and the detector averages intensity.
+sub-pixels of the detector, by interpolation in three dimensions between the finer samples of a spline, and
+the detector averages intensity.
 """
 
 from __future__ import annotations
 
 from typing import NamedTuple
 
+import numba
 import numpy as np
 from dask.base import compute
 from dask.delayed import delayed
 from numpy.typing import NDArray
-from scipy import ndimage
 from scipy.interpolate import make_interp_spline
 
 from mumott_dask.geometry import Basis
@@ -103,20 +104,64 @@ def _image(phantom: Sampled, axes: Floats, offset: tuple[float, float], shape: t
     start[1:], stop[1:] = np.maximum(start[1:], 0), np.minimum(stop[1:], shape)
     if np.any(stop <= start):
         return image
-    path = _resampled(phantom, axes, (start - middle) * fine + 0.5, (stop - start) * fine).sum(axis=0) / fine
+    # From (ray, j, k) on the grid of sub-voxels and sub-pixels to a place among the samples.
+    turned = np.ascontiguousarray(axes.T) * REFINEMENT
+    corner = turned @ ((start - middle) * fine + 0.5) + (np.array(phantom.values.shape) - 1) / 2
+    steps, rows, columns = ((stop - start) * fine).tolist()
+    path = _paths(phantom.values, turned, corner, steps, rows, columns) / fine
     pixels = stop[1:] - start[1:]
     intensity = (10**-path).reshape(pixels[0], fine, pixels[1], fine).mean(axis=(1, 3))
     image[start[1] : stop[1], start[2] : stop[2]] = intensity
     return image
 
 
-def _resampled(phantom: Sampled, axes: Floats, corner: Floats, counts: NDArray[np.int64]) -> Floats:
-    """Return the phantom on a grid along the rays that starts at `corner` (sub-voxels)."""
-    return ndimage.affine_transform(
-        phantom.values,
-        axes.T * REFINEMENT,
-        offset=axes.T @ corner * REFINEMENT + (np.array(phantom.values.shape) - 1) / 2,
-        output_shape=tuple(int(n) for n in counts),
-        output=np.float64,
-        order=1,
-    )
+@numba.njit(nogil=True, cache=True)
+def _paths(
+    values: Volume, turned: Floats, corner: Floats, steps: int, rows: int, columns: int
+) -> Floats:  # pragma: no cover (compiled)
+    """Sum of the samples along each ray, trilinear between them and 0 outside, (rows, columns)."""
+    nx, ny, nz = values.shape
+    dx, dy, dz = turned[0, 0], turned[1, 0], turned[2, 0]
+    sums = np.zeros((rows, columns))
+    for row in range(rows):
+        for column in range(columns):
+            x0 = corner[0] + turned[0, 1] * row + turned[0, 2] * column
+            y0 = corner[1] + turned[1, 1] * row + turned[1, 2] * column
+            z0 = corner[2] + turned[2, 1] * row + turned[2, 2] * column
+            first, last = _inside(x0, dx, nx, 0, steps - 1)
+            first, last = _inside(y0, dy, ny, first, last)
+            first, last = _inside(z0, dz, nz, first, last)
+            total = 0.0
+            for step in range(first, last + 1):
+                x, y, z = x0 + step * dx, y0 + step * dy, z0 + step * dz
+                i, j, k = (
+                    min(max(int(x), 0), nx - 2),
+                    min(max(int(y), 0), ny - 2),
+                    min(max(int(z), 0), nz - 2),
+                )
+                fx, fy, fz = x - i, y - j, z - k
+                low = _bilinear(
+                    values[i, j, k], values[i, j, k + 1], values[i, j + 1, k], values[i, j + 1, k + 1], fy, fz
+                )
+                i += 1
+                high = _bilinear(
+                    values[i, j, k], values[i, j, k + 1], values[i, j + 1, k], values[i, j + 1, k + 1], fy, fz
+                )
+                total += low + fx * (high - low)
+            sums[row, column] = total
+    return sums
+
+
+@numba.njit(inline="always")
+def _bilinear(a: float, b: float, c: float, d: float, fy: float, fz: float) -> float:
+    near = a + fz * (b - a)
+    return near + fy * (c + fz * (d - c) - near)
+
+
+@numba.njit(inline="always")
+def _inside(start: float, step: float, size: int, first: int, last: int) -> tuple[int, int]:
+    """Narrow a range of steps to those at which ``start + n * step`` lies within 0 and ``size - 1``."""
+    if abs(step) < 1e-12:
+        return (first, last) if 0 <= start <= size - 1 else (0, -1)
+    one, other = -start / step, (size - 1 - start) / step
+    return max(first, int(np.ceil(min(one, other)))), min(last, int(np.floor(max(one, other))))
