@@ -96,21 +96,22 @@ def band_passed_noise(
 
     Drawn on the grid of voxels and interpolated to the centres of the sub-voxels by its Fourier series.
     """
-    squared: NDArray[np.float64] = np.zeros(size)
-    shift: NDArray[np.complex128] = np.ones(size, dtype=np.complex128)
+    squared: NDArray[np.float64] = np.zeros(())
     for a, n in enumerate(size):
-        frequency = np.fft.fftfreq(n).reshape(np.roll([-1, 1, 1], a))
+        frequency = (np.fft.fftfreq if a < 2 else np.fft.rfftfreq)(n).reshape(np.roll([-1, 1, 1], a))
         squared = squared + (frequency * (stretch if a == axis else 1)) ** 2
-        shift = shift * np.exp(2j * np.pi * frequency * (1 / oversampling - 1) / 2)
     band = np.exp(-(((np.sqrt(squared) * wavelength - 1) / BANDWIDTH) ** 2) / 2)
-    coarse = np.fft.fftshift(np.fft.fftn(rng.standard_normal(size)) * band * shift)
-    # The zero frequency stays in the middle of the padded spectrum.
-    padding = [
-        (n * oversampling // 2 - n // 2, n * oversampling - n - (n * oversampling // 2 - n // 2))
-        for n in size
-    ]
-    fine = np.fft.ifftn(np.fft.ifftshift(np.pad(coarse, padding))).real
+    coarse = np.fft.irfftn(np.fft.rfftn(rng.standard_normal(size)) * band, size, axes=(0, 1, 2))
+    x, y, z = (_fourier(n, oversampling) for n in size)
+    fine = np.tensordot(x, np.matmul(y, np.matmul(coarse, z.T)), axes=1)
     return np.asarray(fine / fine.std(), dtype=np.float32)
+
+
+def _fourier(size: int, oversampling: int) -> NDArray[np.float64]:
+    """Fourier series through the values of `size` voxels as a matrix that gives its sub-voxels."""
+    place = (np.arange(size * oversampling) + 0.5) / oversampling - 0.5
+    turns = np.multiply.outer(np.fft.fftfreq(size), place[:, None] - np.arange(size))
+    return np.asarray(np.cos(2 * np.pi * turns).mean(axis=0), dtype=np.float64)
 
 
 def _fraction(field: Volume) -> Volume:
