@@ -28,7 +28,7 @@ class Case:
         Arguments of `simulate`.
     alignment : Mapping
         Keyword arguments of `align`.
-    angle_bar : float, radians, optional
+    angle_bar : float, degrees, optional
         RMS norm of the rotation vector between found and true rotations, where these are refined; of the
         instrument's own rotation, either component.
     """
@@ -40,7 +40,7 @@ class Case:
     angle_bar: float | None = None
 
 
-def _degrees(*angles: float) -> tuple[float, ...]:
+def _radians(*angles: float) -> tuple[float, ...]:
     return tuple(float(np.radians(angle)) for angle in angles)
 
 
@@ -67,16 +67,16 @@ CASES: Mapping[str, Case] = MappingProxyType(
         "angles": Case(
             "angles wrong by 0.5 degree RMS each",
             0.005,
-            {"angle_error": _degrees(0.5)[0], "seed": 106},
+            {"angle_error": np.radians(0.5), "seed": 106},
             {"refine_angles": True},
-            angle_bar=_degrees(0.08)[0],
+            angle_bar=0.08,
         ),
         "instrument": Case(
             "rotation axis 3 degrees off in the detector's plane, pitch 1 degree off",
             0.008,
-            {"axis_error": _degrees(3, 1), "seed": 107},
+            {"axis_error": _radians(3, 1), "seed": 107},
             {"refine_geometry": True},
-            angle_bar=_degrees(0.05)[0],
+            angle_bar=0.05,
         ),
         "combined": Case(
             "truncated, background slope and wrong angles together, 3,000 photons",
@@ -85,7 +85,7 @@ CASES: Mapping[str, Case] = MappingProxyType(
                 "photons": 3_000,
                 "extent": 1.45,
                 "background": 0.05,
-                "angle_error": _degrees(0.5)[0],
+                "angle_error": np.radians(0.5),
                 "seed": 108,
             },
             {"background": "linear", "refine_angles": True},
@@ -99,7 +99,8 @@ CASES: Mapping[str, Case] = MappingProxyType(
         "laminography": Case(
             "a slab at 61 degrees, wider than the view in all of 180 projections",
             0.02,
-            {"sample": "slab", "tilt_angles": _degrees(61), "rotations": 180, "seed": 111},
+            {"sample": "slab", "tilt_angles": _radians(61), "rotations": 180, "seed": 111},
+            {"background": "constant"},  # no pixel sees air
         ),
         "single_tilt": Case(
             "180 projections over 180 degrees without tilt",
@@ -109,7 +110,7 @@ CASES: Mapping[str, Case] = MappingProxyType(
         "wedge": Case(
             "a single-axis series from -70 to 70 degrees",
             0.02,
-            {"tilts": 1, "rotations": 141, "arc": _degrees(-70, 70), "seed": 113},
+            {"tilts": 1, "rotations": 141, "arc": _radians(-70, 70), "seed": 113},
         ),
     }
 )

@@ -132,7 +132,7 @@ def _paths(
     nx, ny, nz = values.shape
     flat = values.reshape(-1)
     # Unsigned indices: numba would ask of each signed one whether it counts from the end.
-    x_stride, y_stride, one = np.uint32(ny * nz), np.uint32(nz), np.uint32(1)
+    x_stride, y_stride, one = np.uint64(ny * nz), np.uint64(nz), np.uint64(1)
     dx, dy, dz = turned[0, 0], turned[1, 0], turned[2, 0]
     sums = np.zeros((rows, columns))
     for row in range(rows):
@@ -146,23 +146,22 @@ def _paths(
             total = 0.0
             for step in range(first, last + 1):
                 x, y, z = x0 + step * dx, y0 + step * dy, z0 + step * dz
-                i, j, k = np.uint32(x), np.uint32(y), np.uint32(z)
+                i, j, k = np.uint64(x), np.uint64(y), np.uint64(z)
                 x, y, z = x - i, y - j, z - k
-                near = np.uint32(i * x_stride + j * y_stride + k)
-                far = np.uint32(near + x_stride)
+                near = i * x_stride + j * y_stride + k
                 low = _bilinear(flat, near, y_stride, one, y, z)
-                total += low + x * (_bilinear(flat, far, y_stride, one, y, z) - low)
+                total += low + x * (_bilinear(flat, near + x_stride, y_stride, one, y, z) - low)
             sums[row, column] = total
     return sums
 
 
 @numba.njit(inline="always")
 def _bilinear(
-    flat: Volume, corner: int, y_stride: int, one: int, y: float, z: float
+    flat: Volume, corner: np.uint64, y_stride: np.uint64, one: np.uint64, y: float, z: float
 ) -> float:  # pragma: no cover (compiled)
-    across = np.uint32(corner + y_stride)
-    low = flat[corner] + z * (flat[np.uint32(corner + one)] - flat[corner])
-    high = flat[across] + z * (flat[np.uint32(across + one)] - flat[across])
+    across = corner + y_stride
+    low = flat[corner] + z * (flat[corner + one] - flat[corner])
+    high = flat[across] + z * (flat[across + one] - flat[across])
     return low + y * (high - low)
 
 
