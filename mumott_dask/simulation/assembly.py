@@ -13,7 +13,7 @@ from mumott_dask.geometry import default_volume_shape
 from mumott_dask.scan import make_scan
 from mumott_dask.scan.schema import INNER_AXIS
 
-from . import faults, stage
+from . import beam, detector, stage
 from .bounds import offset_bounds
 from .checks import (
     check_counts,
@@ -27,7 +27,7 @@ from .checks import (
 from .forward import sampled, transmission
 from .samples import Grid, bone_core, bone_slab
 from .truth import with_bounds, with_truth
-from .views import J_AXIS, K_AXIS, across, views
+from .views import J_AXIS, K_AXIS, across, views, wrong_projections
 from .voxels import checked_phantom, to_voxels
 
 Floats = NDArray[np.float64]
@@ -193,36 +193,30 @@ def simulate(
         inner,
         across(inner) if outer_axis is None else np.asarray(outer_axis, dtype=np.float64),
         stage.offsets(angles.tilt, jitter, jumps, drift, streams.offsets),
-        faults.wrong_projections(angles.tilt.size, wrong, streams.wrong),
+        wrong_projections(angles.tilt.size, wrong, streams.wrong),
         angle_error,
         checked_angles("axis_error", axis_error, 2),
         streams.turns,
     )
     volume = checked_volume_shape(volume_shape, default_volume_shape(shape, inner, J_AXIS, K_AXIS))
+    grid = Grid(shape, volume, oversampling, int(np.argmax(np.abs(inner))))
     if phantom is not None:
         fine = checked_phantom(phantom, volume, oversampling)
+    elif sample == "bone":
+        fine = bone_core(grid, extent, absorbance, streams.sample)
     else:
-        grid = Grid(shape, volume, oversampling, int(np.argmax(np.abs(inner))))
-        if sample == "bone":
-            fine = bone_core(grid, extent, absorbance, streams.sample)
-        else:
-            fine = bone_slab(grid, thickness, absorbance, seen, streams.sample)
-
-    beam = np.maximum(1 + flux_drift * stage.slow_drift(angles.tilt.size, streams.flux), 0)[:, None, None]
-    if background:
-        beam = beam * 10 ** -faults.background(angles.tilt.size, shape, background, streams.background)
+        fine = bone_slab(grid, thickness, absorbance, seen, streams.sample)
     samples = sampled(fine, oversampling)
+    light = beam.flux(angles.tilt.size, flux_drift, streams.flux)[:, None, None]
+    if background:
+        light = light * 10 ** -beam.background(angles.tilt.size, shape, background, streams.background)
 
     def expected(j_offset: Floats, k_offset: Floats) -> Floats:
-        return np.asarray(beam * transmission(samples, seen.true, j_offset, k_offset, shape))
+        return np.asarray(light * transmission(samples, seen.true, j_offset, k_offset, shape))
 
-    readings = expected(seen.j_offset, seen.k_offset)
-    readings[seen.wrong.closed] = faults.STRAY_LIGHT
-    if photons is not None:
-        readings = streams.photons.poisson(photons * readings).astype(np.float64)
-    pixels = faults.faulty_pixels(readings.shape, hot, dead_columns, streams.pixels)
-    readings[pixels.faulty] = (photons or 1) * pixels.reading[pixels.faulty]
-
+    fraction = expected(seen.j_offset, seen.k_offset)
+    pixels = detector.faulty_pixels(fraction.shape, hot, dead_columns, streams.pixels)
+    readings = detector.readings(fraction, photons, seen.wrong.closed, pixels, streams.photons)
     scan = make_scan(
         readings,
         angles.inner,

@@ -6,16 +6,32 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.spatial.transform import Rotation
 
 from mumott_dask.geometry import Basis, basis, rotations_from_angles
 from mumott_dask.scan.schema import DIRECTIONS
 
-from .faults import Wrong, true_rotations
 from .stage import Angles
 
 Floats = NDArray[np.float64]
+Mask = NDArray[np.bool_]
 
 BEAM, J_AXIS, K_AXIS = (np.array(DIRECTIONS[f"{axis}_direction_0"]) for axis in "pjk")
+
+WRONG_TURN = (np.radians(20), np.radians(60))
+"""Least and largest angle by which a projection at a wrong angle is off."""
+
+
+class Wrong(NamedTuple):
+    """The projections that are entirely wrong, (projection,) each: shutter closed, or at a wrong angle."""
+
+    closed: Mask
+    turned: Mask
+
+    @property
+    def any(self) -> Mask:
+        """Whether a projection is wrong in either way."""
+        return self.closed | self.turned
 
 
 class Views(NamedTuple):
@@ -73,3 +89,38 @@ def views(
 def across(inner_axis: Floats) -> Floats:
     """Return the detector's axis that lies across a rotation axis."""
     return K_AXIS if abs(inner_axis @ J_AXIS) > abs(inner_axis @ K_AXIS) else J_AXIS
+
+
+def wrong_projections(projections: int, wrong: int, rng: np.random.Generator) -> Wrong:
+    """Choose the projections that are entirely wrong: half of them closed, half (and one) turned."""
+    chosen = rng.permutation(projections)[:wrong]
+    closed, turned = np.zeros((2, projections), dtype=bool)
+    closed[chosen[: wrong // 2]] = True
+    turned[chosen[wrong // 2 :]] = True
+    return Wrong(closed, turned)
+
+
+def true_rotations(
+    nominal: Floats, angle_error: float, axis_error: Floats, turned: Mask, rng: np.random.Generator
+) -> Floats:
+    """Rotations ``exp([axis_error]x) @ R @ exp([omega]x)`` of nominal ones R.
+
+    Parameters
+    ----------
+    nominal : (projection, 3, 3) float
+    angle_error : float, radians
+        RMS of each component of omega, which is random in each projection.
+    axis_error : (3,) float, radians
+        Rotation vector in the laboratory's frame, the same in all projections.
+    turned : (projection,) bool
+        Projections at a wrong angle, tens of degrees off about a random axis.
+    rng : numpy.random.Generator
+    """
+    omega = angle_error * rng.standard_normal((len(nominal), 3))
+    axes = rng.standard_normal((len(nominal), 3))
+    turns = rng.uniform(*WRONG_TURN, len(nominal)) * turned
+    axes *= (turns / np.linalg.norm(axes, axis=1))[:, None]
+    if not (omega.any() or axes.any() or axis_error.any()):
+        return nominal
+    common, own, wrong = (Rotation.from_rotvec(v).as_matrix() for v in (axis_error, omega, axes))
+    return np.asarray(common @ nominal @ own @ wrong, dtype=np.float64)

@@ -43,6 +43,14 @@ def test_angles_are_wrong_by_what_was_asked():
     np.testing.assert_array_equal(right["rotation"], nominal.reshape(2, 150, 3, 3)[:, ::10].reshape(-1, 3, 3))
 
 
+def test_wrong_angles_are_those_of_the_sample_whatever_the_tilts():
+    flat, steep = (
+        simulate(**SMALL, angle_error=0.01, extent=0.4, tilt_angles=tilts) for tilts in ([0.0], [1.0])
+    )
+    flat, steep = (transposed(s["rotation"].values) @ s["rotation_true"].values for s in (flat, steep))
+    np.testing.assert_allclose(flat, steep, atol=1e-12)
+
+
 def test_the_axis_is_off_in_the_laboratory_alike_in_all_projections():
     scan = simulate(**SMALL, axis_error=(3 * DEGREE, 1 * DEGREE))
     phi = rotation_vectors(scan["rotation_true"].values @ transposed(scan["rotation"].values))
