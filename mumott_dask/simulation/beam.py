@@ -31,14 +31,10 @@ def background(projections: int, shape: tuple[int, int], slope: float, rng: np.r
     -------
     (projection, J, K) float64
     """
-    course = np.array([slow_drift(projections, rng) for _ in range(3)]) + rng.standard_normal(
-        (3, projections)
-    )
-    constant, j_slope, k_slope = (
-        slope
-        * course
-        / np.maximum([np.full(projections, np.sqrt(2)), *2 * [np.hypot(course[1], course[2])]], 1)
-    )
+    drift = np.array([slow_drift(projections, rng) for _ in range(3)])
+    course = drift + rng.standard_normal((3, projections))
+    constant = slope * course[0] / np.sqrt(2)
+    j_slope, k_slope = slope * course[1:] / np.maximum(np.hypot(course[1], course[2]), 1)
     j, k = ((np.arange(n) + 0.5) / n - 0.5 for n in shape)
     return np.asarray(
         constant[:, None, None] + j_slope[:, None, None] * j[:, None] + k_slope[:, None, None] * k,
