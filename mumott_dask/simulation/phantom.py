@@ -1,4 +1,4 @@
-"""A phantom that looks like trabecular bone: walls and struts in a rounded core, cut flat at its ends.
+"""A phantom that looks like trabecular bone: walls and struts within a rounded core, or within a slab.
 
 The walls are level sets of smooth random fields (band-passed Gaussian noise, stretched along the axis by an
 amount that varies from place to place). The fields are made on the grid of voxels and interpolated to the
@@ -7,10 +7,15 @@ finer one, so that the same seed is the same bone at every oversampling.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 from numpy.typing import NDArray
 
 Volume = NDArray[np.float32]
+Surface = Callable[[Volume, Volume, Volume], Volume]
+"""Signed distance (voxels, roughly) from a surface, negative inside: a function of the distances across and
+along the bone's axis and of a random field of unit variance."""
 
 SPACING = 5.5
 """Distance between walls, voxels."""
@@ -35,7 +40,7 @@ OUTLINE = 0.06
 
 
 def trabecular_bone(
-    size: tuple[int, int, int], radius: float, oversampling: int, axis: int, rng: np.random.Generator
+    size: tuple[int, int, int], surface: Surface, oversampling: int, axis: int, rng: np.random.Generator
 ) -> Volume:
     """Bone density (0 to about 1) on a grid of sub-voxels.
 
@@ -43,8 +48,8 @@ def trabecular_bone(
     ----------
     size : three int, voxels
         The box; its centre is the bone's.
-    radius : float, voxels
-        Radius of the sphere that holds the bone.
+    surface : callable
+        Outer surface of the bone.
     oversampling : int
         Sub-voxels along the side of a voxel.
     axis : int
@@ -74,7 +79,7 @@ def trabecular_bone(
     holes = field(1.6 * SPACING)
     distance = np.maximum(np.abs(walls) - thickness / 2, (holes - 0.4) * SPACING / 4)
     distance = np.minimum(distance, struts - 0.625 * thickness)
-    distance = np.maximum(distance, _core(size, radius, oversampling, axis, field(3 * SPACING)))
+    distance = np.maximum(distance, _outline(size, surface, oversampling, axis, field(3 * SPACING)))
     mineral = 1 + 0.05 * field(SPACING)
     return np.asarray(_soft_step(distance) * mineral, dtype=np.float32)
 
@@ -91,21 +96,22 @@ def band_passed_noise(
 
     Drawn on the grid of voxels and interpolated to the centres of the sub-voxels by its Fourier series.
     """
-    squared: NDArray[np.float64] = np.zeros(size)
-    shift: NDArray[np.complex128] = np.ones(size, dtype=np.complex128)
+    squared: NDArray[np.float64] = np.zeros(())
     for a, n in enumerate(size):
-        frequency = np.fft.fftfreq(n).reshape(np.roll([-1, 1, 1], a))
+        frequency = (np.fft.fftfreq if a < 2 else np.fft.rfftfreq)(n).reshape(np.roll([-1, 1, 1], a))
         squared = squared + (frequency * (stretch if a == axis else 1)) ** 2
-        shift = shift * np.exp(2j * np.pi * frequency * (1 / oversampling - 1) / 2)
     band = np.exp(-(((np.sqrt(squared) * wavelength - 1) / BANDWIDTH) ** 2) / 2)
-    coarse = np.fft.fftshift(np.fft.fftn(rng.standard_normal(size)) * band * shift)
-    # The zero frequency stays in the middle of the padded spectrum.
-    padding = [
-        (n * oversampling // 2 - n // 2, n * oversampling - n - (n * oversampling // 2 - n // 2))
-        for n in size
-    ]
-    fine = np.fft.ifftn(np.fft.ifftshift(np.pad(coarse, padding))).real
+    coarse = np.fft.irfftn(np.fft.rfftn(rng.standard_normal(size)) * band, size, axes=(0, 1, 2))
+    x, y, z = (_fourier(n, oversampling) for n in size)
+    fine = np.tensordot(x, np.matmul(y, np.matmul(coarse, z.T)), axes=1)
     return np.asarray(fine / fine.std(), dtype=np.float32)
+
+
+def _fourier(size: int, oversampling: int) -> NDArray[np.float64]:
+    """Fourier series through the values of `size` voxels as a matrix that gives its sub-voxels."""
+    place = (np.arange(size * oversampling) + 0.5) / oversampling - 0.5
+    turns = np.multiply.outer(np.fft.fftfreq(size), place[:, None] - np.arange(size))
+    return np.asarray(np.cos(2 * np.pi * turns).mean(axis=0), dtype=np.float64)
 
 
 def _fraction(field: Volume) -> Volume:
@@ -119,19 +125,38 @@ def _distance(field: Volume | NDArray[np.float64]) -> Volume:
     return np.asarray(field / np.maximum(slope, 0.5 * slope.mean()), dtype=np.float32)
 
 
-def _core(size: tuple[int, int, int], radius: float, oversampling: int, axis: int, outline: Volume) -> Volume:
-    """Signed distance (voxels, roughly) from the surface of the core, negative inside."""
+def core_surface(radius: float) -> Surface:
+    """Surface of a core within a sphere (radius in voxels), its outline irregular, its rims rounded."""
+
+    def surface(across: Volume, along: Volume, outline: Volume) -> Volume:
+        side = across - CORE_RADIUS * radius * (1 - OUTLINE + OUTLINE * np.clip(outline, -3, 1))
+        ends = along - CORE_HALF_HEIGHT * radius
+        sphere = np.hypot(across, along) - radius
+        return np.asarray(np.maximum(np.maximum(side, ends), sphere), dtype=np.float32)
+
+    return surface
+
+
+def slab_surface(height: float, radius: float) -> Surface:
+    """Surface of a round slab (voxels) with flat faces."""
+
+    def surface(across: Volume, along: Volume, outline: Volume) -> Volume:
+        return np.asarray(np.maximum(across - radius, along - height / 2), dtype=np.float32)
+
+    return surface
+
+
+def _outline(
+    size: tuple[int, int, int], surface: Surface, oversampling: int, axis: int, outline: Volume
+) -> Volume:
+    """Signed distance from the bone's surface at the centres of the sub-voxels."""
     place = np.meshgrid(
         *((np.arange(n * oversampling) + 0.5) / oversampling - n / 2 for n in size),
         indexing="ij",
         sparse=True,
     )
     across = np.sqrt(sum(c**2 for a, c in enumerate(place) if a != axis))
-    along = np.abs(place[axis])
-    side = across - CORE_RADIUS * radius * (1 - OUTLINE + OUTLINE * np.clip(outline, -3, 1))
-    ends = along - CORE_HALF_HEIGHT * radius
-    sphere = np.hypot(across, along) - radius
-    return np.asarray(np.maximum(np.maximum(side, ends), sphere), dtype=np.float32)
+    return surface(across, np.abs(place[axis]), outline)
 
 
 def _soft_step(distance: Volume) -> Volume:

@@ -24,25 +24,28 @@ class Angles(NamedTuple):
     outer: Floats
 
 
-def angles(tilts: int, rotations: int, largest_tilt: float) -> Angles:
+def angles(tilt_angles: Floats, rotations: int, arc: Floats | None = None) -> Angles:
     """Angles of a tensor tomography scan.
-
-    Tilts are spaced evenly from 0 to `largest_tilt`. Without tilt half a circle shows every view once; a
-    tilted sample needs the whole circle.
 
     Parameters
     ----------
-    tilts, rotations : int
-        Number of tilts, and of projections at each.
-    largest_tilt : float, radians
+    tilt_angles : (tilt,) float, radians
+    rotations : int
+        Number of projections at each tilt.
+    arc : (2,) float, radians, optional
+        First and last angle of rotation at every tilt. By default the rotations go evenly over half a circle,
+        which shows every view once without tilt, or over the whole circle that a tilted sample needs.
 
     Returns
     -------
     Angles
         Arrays of ``tilts * rotations`` projections, angles in radians.
     """
+    tilts = len(tilt_angles)
     tilt = np.repeat(np.arange(tilts), rotations)
-    outer = np.linspace(0.0, largest_tilt, tilts)[tilt]
+    outer = tilt_angles[tilt]
+    if arc is not None:
+        return Angles(tilt, np.tile(np.linspace(arc[0], arc[1], rotations), tilts), outer)
     turn = np.tile(np.arange(rotations) / rotations, tilts)
     return Angles(tilt, turn * np.where(outer == 0, np.pi, 2 * np.pi), outer)
 

@@ -13,17 +13,16 @@ MARGIN = 1
 """Empty voxels around the phantom, at least."""
 
 
-def enclosing_box(volume_shape: tuple[int, int, int], radius: float) -> tuple[int, int, int]:
-    """Smallest box (voxels) that holds a sphere and whose voxels fall on those of the volume."""
-    least = int(np.ceil(2 * radius)) + 2 * MARGIN
-    x, y, z = (least + (n - least) % 2 for n in volume_shape)
+def enclosing_box(volume_shape: tuple[int, int, int], extent: list[float]) -> tuple[int, int, int]:
+    """Smallest box (voxels) that holds a sample and whose voxels fall on those of the volume."""
+    least = (int(np.ceil(length)) + 2 * MARGIN for length in extent)
+    x, y, z = (m + (n - m) % 2 for m, n in zip(least, volume_shape, strict=True))
     return x, y, z
 
 
-def largest_path(sample: Volume, oversampling: int) -> float:
-    """Largest sum along the axes of the volume, in absorbance, seen by whole pixels."""
-    coarse = _block_mean(sample, oversampling)
-    return max(float(coarse.sum(axis=axis).max()) for axis in range(3))
+def largest_path(sample: Volume, oversampling: int, axis: int) -> float:
+    """Largest sum along an axis of the volume, in absorbance, seen by whole pixels."""
+    return float(_block_mean(sample, oversampling).sum(axis=axis).max())
 
 
 def checked_phantom(phantom: ArrayLike, volume_shape: tuple[int, int, int], oversampling: int) -> Volume:

@@ -153,7 +153,7 @@ def test_the_default_view_holds_all_of_the_bone_and_a_large_one_does_not():
 
 def test_offsets_are_what_was_asked_for():
     rng = np.random.default_rng(0)
-    tilt = stage.angles(6, 500, np.pi / 4).tilt
+    tilt = stage.angles(np.linspace(0, np.pi / 4, 6), 500).tilt
     jitter = np.array(stage.offsets(tilt, 0.8, 0, 0, rng))
     assert jitter.std() == pytest.approx(0.8, rel=0.05)
     jumps = np.array(stage.offsets(tilt, 0, 10, 0, rng))
@@ -187,6 +187,45 @@ def test_the_scan_and_its_truth_survive_storage(tmp_path):
     )
 
 
+def test_tilts_and_the_arc_of_rotation_are_those_given():
+    scan = simulate((24, 20), rotations=5, tilt_angles=np.radians([10, -20]), arc=np.radians([-70, 70]))
+    np.testing.assert_allclose(np.degrees(scan["outer_angle"]), [10] * 5 + [-20] * 5)
+    np.testing.assert_allclose(np.degrees(scan["inner_angle"]), [-70, -35, 0, 35, 70] * 2, atol=1e-12)
+
+
+def test_numbers_of_a_seed_stay_what_they_were():
+    # Written down before faults, slabs and the compiled forward model came.
+    scan = simulate((24, 20), 2, 9, None, seed=5)
+    np.testing.assert_allclose(scan["j_offset_true"][[0, 8, 17]], [2.63631382, -2.49641878, -0.14839379])
+    np.testing.assert_allclose(scan["k_offset_true"][[0, 8, 17]], [3.47800641, 0.51090272, -2.28107906])
+    assert scan["tomogram_true"].values.sum(dtype=float) == pytest.approx(39.02198857794204, rel=1e-6)
+    assert scan["diode"].values.sum(dtype=float) == pytest.approx(7558.113712899387, rel=1e-6)
+    assert scan["diode"].values[12, 10, 8] == pytest.approx(0.6767186, rel=2e-6)
+    assert {"rotation_true", "wrong_true", "j_offset_bound"}.isdisjoint(scan.coords)
+
+
+def test_the_volume_may_be_other_than_what_the_detector_sees():
+    plain, wide = (simulate(**SMALL, volume_shape=v, extent=1.3) for v in (None, (30, 30, 10)))
+    assert wide.attrs["volume_shape"] == [30, 30, 10]
+    assert wide["tomogram_true"].shape == (30, 30, 10)
+    np.testing.assert_array_equal(wide["diode"], plain["diode"])
+    np.testing.assert_array_equal(wide["tomogram_true"][3:-3, 3:-3], plain["tomogram_true"][:, :, 5:-5])
+
+
+def test_a_slab_fills_every_view_alike():
+    scan = simulate((40, 34), 1, 24, None, sample="slab", tilt_angles=[np.radians(61)], flux_drift=0, seed=4)
+    absorbance = absorbance_of(scan)
+    middle = absorbance[:, 12:28, 10:24].mean()
+    for corner in (np.s_[:, :6, :6], np.s_[:, -6:, :6], np.s_[:, :6, -6:], np.s_[:, -6:, -6:]):
+        assert absorbance[corner].mean() == pytest.approx(middle, rel=0.3)
+        assert absorbance[corner].mean(axis=(1, 2)).min() > 0.3 * middle
+    tomogram = scan["tomogram_true"].values
+    filled = np.flatnonzero((tomogram > tomogram.max() / 2).any(axis=(0, 1)))
+    assert filled[-1] - filled[0] + 1 == pytest.approx(0.3 * 34, abs=1)
+    np.testing.assert_allclose(0.8, tomogram.sum(axis=2).max(), rtol=0.3)
+    assert tomogram[0].max() > tomogram.max() / 2  # it reaches beyond the volume
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -199,6 +238,20 @@ def test_the_scan_and_its_truth_survive_storage(tmp_path):
         ({"jitter": -0.5}, "jitter is -0.5, expected 0 or a positive number"),
         ({"drift": np.nan}, "drift is nan, expected 0 or a positive number"),
         ({"inner_axis": (0, 0, 0)}, "axis has length 0"),
+        ({"tilt_angles": []}, "tilt_angles is [], expected one or more angles in radians"),
+        ({"tilt_angles": [0, np.nan]}, "tilt_angles is [0, nan], expected finite angles"),
+        ({"arc": (0, 1, 2)}, "arc is (0, 1, 2), expected 2 angles in radians"),
+        ({"axis_error": 0.1}, "axis_error is 0.1, expected 2 angles in radians"),
+        ({"angle_error": -0.1}, "angle_error is -0.1, expected 0 or a positive number"),
+        ({"background": np.inf}, "background is inf, expected 0 or a positive number"),
+        ({"wrong": 2}, "wrong is 2, expected a whole number from 0 to 1"),
+        ({"hot": 1.5}, "hot is 1.5, expected 0 to 1"),
+        ({"dead_columns": 24}, "dead_columns is 24, expected a whole number from 0 to 23"),
+        ({"sample": "foam"}, "sample is 'foam', expected 'bone' or 'slab'"),
+        ({"sample": "slab"}, "slab is seen nearly edge-on, expected tilts of at least 30 degrees"),
+        ({"sample": "slab", "thickness": 0.1}, "slab would be 2 pixels thick, expected at least 6"),
+        ({"volume_shape": (5, 5)}, "volume_shape is (5, 5), expected three positive numbers of voxels"),
+        ({"photons": None, "bounds": True}, "bounds are those of photon noise, expected a number of photons"),
         (
             {"phantom": np.ones((4, 4))},
             "phantom has shape (4, 4), expected 2 (oversampling) times (24, 24, 20)",
