@@ -181,7 +181,7 @@ def tasks(*collections):
 
 @every_chunking
 def test_a_gradient_is_one_task_a_chunk(projector, chunks, monkeypatch):
-    """The chunks are there; beside those tasks there are a tree of sums, of one node less at the most, and the two results."""
+    """The chunks are there. Beside those tasks: a tree of sums, of one node less at most, and two results."""
     held = chunked(random(projector.shape), chunks)
     weights = chunked(random(projector.shape, 1), chunks)
     calls, gradient = [], Projector.gradient
