@@ -45,7 +45,8 @@ def absorbance(
     flat, dark : (j, k) or (projection, j, k) array, optional
         Images of the open and of the closed beam, in the diode's units.
     open_beam : (projection,) array, optional
-        Reading of the open beam in each projection (see `air_level`), instead of the percentile.
+        Reading of the open beam in each projection (see `air_level`), instead of the percentile; where it is
+        not positive, the projection counts as empty.
 
     Returns
     -------
@@ -76,20 +77,23 @@ def absorbance(
     weights = pixel_weights(scan)
     levels = _levels(corrected, percentile)
     empty = ~((levels[:, 0] > 0) & (levels[:, 2] > levels[:, 1]))
+    given = None if open_beam is None else np.asarray(open_beam, dtype=np.float64)
+    if given is not None:
+        if given.shape != empty.shape:
+            raise ScanError(f"open_beam has shape {given.shape}, expected {empty.shape}")
+        empty |= ~(given > 0)
     _report_empty(
         empty, np.asarray(scan["projection"]) if "projection" in scan.coords else np.arange(len(empty))
     )
-    if open_beam is not None:
-        level = np.asarray(open_beam, dtype=np.float64)
-        if level.shape != empty.shape:
-            raise ScanError(f"open_beam has shape {level.shape}, expected {empty.shape}")
+    if given is not None:
+        level = given
     elif per_projection:
         level = levels[:, 0]
     else:
         (whole,) = arrays.materialise(arrays.percentile(corrected[~empty], percentile))
         level = np.full(len(empty), whole)
 
-    transmittivity = corrected / np.where(empty | ~(level > 0), 1, level)[:, None, None]
+    transmittivity = corrected / np.where(empty, 1, level)[:, None, None]
     inside = (transmittivity >= low) & (transmittivity <= high) & (weights > 0) & ~empty[:, None, None]
     value = -np.log10(np.clip(transmittivity, low, high))
     dims = ("projection", "j", "k")
@@ -102,7 +106,7 @@ def absorbance(
     )
 
 
-def air_level(diode: Any) -> NDArray[np.float64]:
+def air_level(diode: Any, weights: Any = None) -> NDArray[np.float64]:
     """Reading of the open beam in each projection: the mean over the pixels that see air.
 
     A high percentile overestimates the open beam by some three times its noise, which leaves a pedestal of
@@ -113,18 +117,29 @@ def air_level(diode: Any) -> NDArray[np.float64]:
     ----------
     diode : (projection, j, k) array
         NumPy or Dask.
+    weights : (projection, j, k) array, optional
+        Pixels of weight 0 don't count, unless all of a projection are.
 
     Returns
     -------
     (projection,) float64, in the diode's units
     """
+    if weights is None or np.ndim(weights) == 0:
+        return arrays.of_each_projection(_air_levels, diode)
+    return arrays.of_each_projection(_air_levels, diode, weights)
 
-    def of_block(block: NDArray[np.float64]) -> NDArray[np.float64]:
-        block = np.asarray(block, dtype=np.float64)
-        smoothed = arrays.smooth(block, _AIR_SMOOTHING, "nearest")
-        return np.array([_air_level(*pair) for pair in zip(block, smoothed, strict=True)])
 
-    return arrays.of_each_projection(of_block, diode)
+def _air_levels(
+    images: NDArray[np.float64], weights: NDArray[np.float32] | None = None
+) -> NDArray[np.float64]:
+    images = np.asarray(images, dtype=np.float64)
+    valid = np.ones(images.shape, bool) if weights is None else weights > 0
+    valid |= ~valid.any(axis=(1, 2), keepdims=True)
+    near = valid.astype(np.float64)
+    near = near if valid.all() else arrays.smooth(near, _AIR_SMOOTHING, "nearest")
+    smoothed = arrays.smooth(np.where(valid, images, 0), _AIR_SMOOTHING, "nearest")
+    stacks = zip(images, smoothed, near, valid, strict=True)
+    return np.array([_air_level(image[v], total[v] / share[v]) for image, total, share, v in stacks])
 
 
 def _air_level(image: NDArray[np.float64], smoothed: NDArray[np.float64]) -> float:

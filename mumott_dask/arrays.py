@@ -34,13 +34,24 @@ def percentile(array: Any, q: float) -> Any:
 
 
 def of_each_projection(
-    function: Callable[[NDArray[Any]], NDArray[np.float64]], images: Any
+    function: Callable[..., NDArray[np.float64]], images: Any, *others: Any
 ) -> NDArray[np.float64]:
-    """Few numbers of each projection, gathered: ``function(block)`` gives (projection, ...) of any block."""
+    """Few numbers of each projection, gathered: ``function(*blocks)`` gives (projection, ...) of any block.
+
+    Parameters
+    ----------
+    function : callable
+    images : (projection, ...) array
+        NumPy, or Dask in the chunks that the function is to be called on.
+    *others : (projection, ...) arrays
+        Further arguments of the function, block by block.
+    """
     if not is_chunked(images):
-        return function(images)
+        return function(images, *materialise(*others))
     call = delayed(function, pure=True)
-    return np.concatenate(compute(*(call(chunk) for chunk in chunks(images))))
+    alike = (da.asarray(other).rechunk({0: images.chunks[0]}) for other in others)
+    stacks = zip(*(chunks(stack) for stack in (images, *alike)), strict=True)
+    return np.concatenate(compute(*(call(*blocks) for blocks in stacks)))
 
 
 def chunks(array: Any) -> list[Any]:

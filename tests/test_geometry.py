@@ -12,6 +12,7 @@ from mumott_dask.geometry import (
     basis,
     default_volume_shape,
     dominant_axis,
+    free_gauge,
     gauge_offsets,
     gauge_vector,
     rms_offsets,
@@ -196,6 +197,56 @@ def test_projections_that_are_not_known_are_left_out_of_the_gauge():
     j, k = gauge_offsets([1.0, 2.0, 3.0], axes)
     j[2], k[4] = np.nan, np.inf
     np.testing.assert_allclose(gauge_vector(j, k, axes), [1, 2, 3], atol=1e-9)
+
+
+@given(seeds, counts)
+def test_the_gauge_is_free_where_nothing_is_held(seed, count):
+    free = free_gauge(random_basis(seed, count), np.zeros(count, bool), np.zeros(count, bool))
+    assert free.shape == (3, 3)
+    np.testing.assert_allclose(free.T @ free, np.eye(3), atol=1e-12)
+
+
+@given(seeds, counts, st.integers(0, 2))
+def test_a_free_movement_leaves_what_is_held(seed, count, others):
+    """One projection is held in both directions, then a few along j: the ray, then nothing is left."""
+    axes = random_basis(seed, count + 2)
+    held_j, held_k = np.zeros((2, count + 2), bool)
+    held_j[: 1 + others], held_k[0] = True, True
+    free = free_gauge(axes, held_j, held_k)
+    assert free.shape == (3, 0 if others else 1)
+    np.testing.assert_allclose(free.T @ free, np.eye(free.shape[1]), atol=1e-12)
+    dj, dk = gauge_offsets(free.sum(axis=1), axes)
+    np.testing.assert_allclose(dj[held_j], 0, atol=1e-9)
+    np.testing.assert_allclose(dk[held_k], 0, atol=1e-9)
+    if not others:
+        np.testing.assert_allclose(np.abs(free[:, 0] @ axes.p[0]), 1, atol=1e-9)
+
+
+def test_along_a_common_axis_the_sample_may_move_while_the_other_direction_is_held():
+    """All j held of a scan without tilt: what is left of the gauge is the height."""
+    axes = basis(turned(np.linspace(0, 3, 7)), Y, X, Z)
+    held = np.ones(7, bool)
+    np.testing.assert_allclose(np.abs(free_gauge(axes, held, ~held)), Z[:, None], atol=1e-12)
+    np.testing.assert_allclose(free_gauge(axes, ~held, held).T @ Z, [0, 0], atol=1e-12)
+
+
+@given(seeds, counts)
+def test_only_the_free_part_of_the_gauge_is_taken_out(seed, count):
+    """The best of the movements that are allowed: no other explains more."""
+    axes = random_basis(seed, count)
+    random = np.random.default_rng(seed)
+    j, k = random.normal(size=(2, count))
+    held = np.arange(count) == 0
+    free = free_gauge(axes, held, np.zeros(count, bool))
+    d = gauge_vector(j, k, axes, free)
+    np.testing.assert_allclose(free @ (free.T @ d), d, atol=1e-9)
+    left_j, left_k = without_gauge(j, k, axes, free)
+    np.testing.assert_allclose(left_j[0], j[0], atol=1e-9)
+    best = rms_offsets(left_j, left_k)
+    for _ in range(5):
+        dj, dk = gauge_offsets(d + free @ random.normal(0, 0.1, 2), axes)
+        assert rms_offsets(j - dj, k - dk) >= best - 1e-12
+    assert rms_offsets(*without_gauge(j, k, axes)) <= best + 1e-12
 
 
 def test_rms_offsets():

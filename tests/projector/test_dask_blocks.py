@@ -1,0 +1,237 @@
+"""The projector on Dask arrays: the same numbers as on NumPy arrays, lazily, with one task a chunk."""
+
+import pickle
+
+import cloudpickle
+import dask
+import dask.array as da
+import numpy as np
+import pytest
+from dask.base import is_dask_collection
+from dask.callbacks import Callback
+from scipy.spatial.transform import Rotation
+
+from mumott_dask import Projector
+
+COUNT, DETECTOR, VOLUME = 13, (9, 8), (7, 10, 8)
+CHUNKINGS = ((1,) * 13, (5, 5, 3), (2, 9, 1, 1), (12, 1), (13,))
+
+every_chunking = pytest.mark.parametrize("chunks", CHUNKINGS, ids=str)
+every_channel = pytest.mark.parametrize("channels", [(), (3,)], ids=["plain", "channels"])
+
+
+@pytest.fixture(scope="module")
+def projector():
+    j, k = np.random.default_rng(0).normal(0, 1.5, (2, COUNT))
+    return Projector(Rotation.random(COUNT, rng=0).as_matrix(), j, k, VOLUME, DETECTOR)
+
+
+def random(shape, seed=0):
+    return np.random.default_rng(seed).random(shape, np.float32)
+
+
+def chunked(images, chunks):
+    """In memory, one key of the graph a chunk, as a scan is once it has been loaded."""
+    (held,) = dask.persist(da.from_array(images, chunks=(chunks, *images.shape[1:])))
+    return held
+
+
+def assert_equal(found, expected):
+    """Lazy, and to 1e-6 of the largest value what NumPy arrays give."""
+    assert is_dask_collection(found)
+    assert found.shape == expected.shape
+    assert found.dtype == expected.dtype
+    computed = found.compute()
+    assert computed.dtype == expected.dtype
+    np.testing.assert_allclose(computed, expected, rtol=0, atol=1e-6 * np.abs(expected).max())
+
+
+@every_chunking
+@every_channel
+@pytest.mark.parametrize("volume_chunks", [None, -1, 4], ids=["NumPy", "one chunk", "many chunks"])
+def test_forward(projector, chunks, channels, volume_chunks):
+    volume = random((*VOLUME, *channels))
+    given = volume if volume_chunks is None else da.from_array(volume, chunks=volume_chunks)
+    found = projector.forward(given, chunks)
+    assert found.chunks == (chunks, *((n,) for n in (*DETECTOR, *channels)))
+    assert_equal(found, projector.forward(volume))
+
+
+def test_forward_of_a_dask_volume_is_one_chunk_unless_told_otherwise(projector):
+    volume = random(VOLUME)
+    found = projector.forward(da.from_array(volume))
+    assert found.chunks[0] == (COUNT,)
+    assert_equal(found, projector.forward(volume))
+
+
+@every_chunking
+@every_channel
+def test_adjoint(projector, chunks, channels):
+    images = random((COUNT, *DETECTOR, *channels))
+    assert_equal(projector.adjoint(chunked(images, chunks)), projector.adjoint(images))
+
+
+@every_chunking
+@every_channel
+def test_gradient_and_loss(projector, chunks, channels):
+    volume, data = random((*VOLUME, *channels)), random((COUNT, *DETECTOR, *channels), 1)
+    weights = random(data.shape, 2)
+    found, loss = projector.gradient(volume, chunked(data, chunks), chunked(weights, chunks))
+    expected, expected_loss = projector.gradient(volume, data, weights)
+    assert_equal(found, expected)
+    assert is_dask_collection(loss)
+    assert loss.dtype == np.float64
+    assert float(loss) == pytest.approx(expected_loss, rel=1e-6)
+
+
+@pytest.mark.parametrize("weight_chunks", [(13,), (4, 4, 5)], ids=str)
+def test_weights_may_be_chunked_otherwise(projector, weight_chunks):
+    volume, data, weights = random(VOLUME), random(projector.shape, 1), random(projector.shape, 2)
+    found, _ = projector.gradient(volume, chunked(data, (5, 5, 3)), chunked(weights, weight_chunks))
+    assert_equal(found, projector.gradient(volume, data, weights)[0])
+
+
+def test_images_that_are_chunked_in_j_and_k_are_joined(projector):
+    images = random(projector.shape)
+    assert_equal(projector.adjoint(da.from_array(images, chunks=(5, 4, 3))), projector.adjoint(images))
+
+
+def test_the_gradient_is_the_adjoint_of_the_weighted_residual(projector):
+    """Whichever way the parts are taken: NumPy or Dask, in one go or one after the other."""
+    chunks = (5, 5, 3)
+    volume, data, weights = random(VOLUME), random(projector.shape, 1), random(projector.shape, 2)
+    held, held_weights = chunked(data, chunks), chunked(weights, chunks)
+    residual = projector.forward(volume, chunks) - held
+    in_steps = projector.adjoint(held_weights * residual)
+    assert_equal(in_steps, projector.gradient(volume, data, weights)[0])
+    loss = (held_weights * residual.astype(np.float64) ** 2).sum() / 2
+    assert float(loss) == pytest.approx(float(projector.gradient(volume, held, held_weights)[1]), rel=1e-6)
+
+
+def extremes(projector, volume, images, weights, scale):
+    """Smallest and largest weighted residual of each projection."""
+    residual = weights * (images - projector.forward(volume)) * scale
+    return np.stack([residual.min(axis=(1, 2)), residual.max(axis=(1, 2))], axis=1).astype(np.float64)
+
+
+@every_chunking
+def test_numbers_of_each_projection(projector, chunks):
+    volume, images, weights = random(VOLUME), random(projector.shape, 1), random(projector.shape, 2)
+    held = chunked(images, chunks), chunked(weights, chunks)
+    found = projector.map_projections(extremes, volume, *held, scale=2.0)
+    expected = projector.map_projections(extremes, volume, images, weights, scale=2.0)
+    np.testing.assert_array_equal(expected, extremes(projector, volume, images, weights, 2.0))
+    assert is_dask_collection(found)
+    assert found.dtype == np.float64
+    np.testing.assert_allclose(found.compute(), expected, rtol=0, atol=1e-6 * np.abs(expected).max())
+
+
+@every_chunking
+def test_a_task_gets_its_own_projections_and_one_thread(projector, chunks):
+    """The offsets that it sees name the projections; a worker's other threads run other tasks."""
+    seen = []
+
+    def note(part, volume, images):
+        seen.append((len(part), len(images), part.threads))
+        return np.stack([part.j_offset, part.k_offset, images[:, 0, 0]], axis=1)
+
+    images = random(projector.shape)
+    found = projector.map_projections(note, random(VOLUME), chunked(images, chunks)).compute()
+    expected = np.stack([projector.j_offset, projector.k_offset, images[:, 0, 0]], axis=1)
+    np.testing.assert_array_equal(found, expected)
+    assert sorted(seen) == sorted((n, n, False) for n in chunks)
+
+
+def test_nothing_is_computed_before_it_is_asked_for(projector):
+    def explode(block):
+        raise AssertionError("computed")
+
+    meta = np.empty((0, 0, 0), np.float32)
+    mine = da.from_array(random(projector.shape), chunks=(5, 9, 8)).map_blocks(explode, meta=meta)
+    volume = da.from_array(random(VOLUME), chunks=-1).map_blocks(explode, meta=meta)
+    lazy = [
+        projector.forward(volume, (5, 5, 3)),
+        projector.adjoint(mine),
+        *projector.gradient(random(VOLUME), mine, mine),
+        projector.map_projections(extremes, random(VOLUME), mine, mine, scale=1),
+    ]
+    for array in lazy:
+        assert is_dask_collection(array)
+        with pytest.raises(AssertionError, match="computed"):
+            array.compute()
+
+
+class Tasks(Callback):
+    """Counts the tasks that run; other names for a result are none."""
+
+    def __init__(self):
+        super().__init__(pretask=self._count)
+        self.ran = 0
+
+    def _count(self, key, graph, state):
+        self.ran += type(graph[key]).__name__ != "Alias"
+
+
+def tasks(*collections):
+    """How many tasks it takes to compute all of them together."""
+    with Tasks() as counted:
+        dask.compute(*collections, scheduler="synchronous")
+    return counted.ran
+
+
+@every_chunking
+def test_a_gradient_is_one_task_a_chunk(projector, chunks, monkeypatch):
+    """The chunks are there. Beside those tasks: a tree of sums, of one node less at most, and two results."""
+    held = chunked(random(projector.shape), chunks)
+    weights = chunked(random(projector.shape, 1), chunks)
+    calls, gradient = [], Projector.gradient
+
+    def counted(self, *arguments):
+        calls.append(len(self))
+        return gradient(self, *arguments)
+
+    result = projector.gradient(random(VOLUME), held, weights)
+    monkeypatch.setattr(Projector, "gradient", counted)
+    ran = tasks(*result)
+    assert sorted(calls) == sorted(chunks)
+    assert ran <= 2 * len(chunks) - 1 + 2
+
+
+@every_chunking
+def test_forward_adjoint_and_numbers_are_one_task_a_chunk(projector, chunks):
+    held, volume = chunked(random(projector.shape), chunks), random(VOLUME)
+    mapped = projector.map_projections(extremes, volume, held, held, scale=1)
+    assert len(chunks) <= tasks(projector.forward(volume, chunks)) <= len(chunks) + 1
+    assert len(chunks) <= tasks(projector.adjoint(held)) <= 2 * len(chunks) - 1
+    assert len(chunks) <= tasks(mapped) <= len(chunks) + 1
+
+
+def test_the_graph_does_not_grow_with_the_iterations(projector):
+    held = chunked(random(projector.shape), (5, 5, 3))
+    volume, counts = random(VOLUME), []
+    for _ in range(4):
+        gradient, loss = projector.gradient(volume, held, held)
+        counts.append(tasks(gradient, loss))
+        volume = volume - 0.01 * gradient.compute()
+    assert len(set(counts)) == 1
+
+
+def test_equal_calls_have_equal_names_and_others_have_others(projector):
+    """So that a scheduler that knows a result already does not make it again, and never mistakes one."""
+    held, volume = chunked(random(projector.shape), (5, 5, 3)), random(VOLUME)
+    name = projector.adjoint(held).name
+    assert projector.adjoint(held).name == name
+    others = [
+        projector.with_offsets(projector.j_offset + 0.1, projector.k_offset).adjoint(held),
+        projector.adjoint(chunked(random(projector.shape, 1), (5, 5, 3))),
+    ]
+    assert len({name, *(other.name for other in others)}) == 3
+    one, other = (projector.gradient(v, held, held)[0].name for v in (volume, 2 * volume))
+    assert one != other
+
+
+def test_a_graph_travels(projector):
+    """What is sent to a worker, unpickled there, gives the same."""
+    images = random(projector.shape)
+    found = projector.adjoint(chunked(images, (5, 5, 3)))
+    assert_equal(pickle.loads(cloudpickle.dumps(found)), projector.adjoint(images))
