@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 from numpy.typing import ArrayLike, NDArray
+from scipy import ndimage
 
 from . import arrays
 from .errors import ScanError, ScanWarning
@@ -18,6 +19,7 @@ from .errors import ScanError, ScanWarning
 _AIR_SMOOTHING = 2.0  # pixels
 _REACH = 3 / (2 * np.sqrt(np.pi) * _AIR_SMOOTHING)  # three times what smoothing leaves of white noise
 _LEAST_REACH = 2e-3  # of the level, for images without noise
+_SPIKE, _UNUSUAL = 1 / 3, 8.0  # of the neighbours' median; of the usual distance from it
 _MOST_EMPTY = 0.1  # share of projections with nothing in them beyond which a scan is an error
 
 
@@ -155,6 +157,29 @@ def _air_level(image: NDArray[np.float64], smoothed: NDArray[np.float64]) -> flo
         if abs(level - previous) <= 1e-4 * reach:
             break
     return level
+
+
+def without_spikes(diode: Any) -> Any:
+    """Readings with those of faulty pixels (hot, dead, hit by a cosmic ray) replaced by their neighbours' median.
+
+    A pixel is faulty where it differs from the median of its 3 x 3 neighbourhood by more than a third, and
+    by more than eight times what is usual in the projection, with noise that grows like that of counts.
+
+    Parameters
+    ----------
+    diode : (projection, j, k) array
+        NumPy or Dask.
+    """
+    return arrays.map_images(_without_spikes, diode)
+
+
+def _without_spikes(images: NDArray[Any]) -> NDArray[Any]:
+    middle = ndimage.median_filter(images, (1, 3, 3), mode="nearest").astype(np.float64)
+    away = np.abs(images - middle)
+    noise = np.sqrt(np.maximum(middle, 1e-3 * np.abs(middle).max(axis=(1, 2), keepdims=True)) + 1e-30)
+    usual = 1.4826 * np.median(away / noise, axis=(1, 2), keepdims=True)
+    faulty = (away > _SPIKE * np.abs(middle)) & (away > _UNUSUAL * usual * noise)
+    return np.where(faulty, middle, images).astype(images.dtype)
 
 
 def pixel_weights(scan: xr.Dataset) -> Any:

@@ -54,6 +54,14 @@ def of_each_projection(
     return np.concatenate(compute(*(call(*blocks) for blocks in stacks)))
 
 
+def map_images(function: Callable[[NDArray[Any]], NDArray[Any]], images: Any) -> Any:
+    """Images of the same shape and type from ``function(block)`` of any block of whole images."""
+    if not is_chunked(images):
+        return function(images)
+    whole = images.rechunk(dict.fromkeys(range(1, images.ndim), -1))
+    return whole.map_blocks(function, dtype=images.dtype)
+
+
 def chunks(array: Any) -> list[Any]:
     """Chunks of a Dask array along its first axis as delayed values, whole in the other axes."""
     return list(array.rechunk(dict.fromkeys(range(1, array.ndim), -1)).to_delayed().ravel())

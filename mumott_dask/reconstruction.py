@@ -10,7 +10,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from . import arrays
-from .absorption import absorbance, air_level, pixel_weights
+from .absorption import absorbance, air_level, pixel_weights, without_spikes
 from .errors import ScanError
 from .projector import Projector
 from .scan import open_scan
@@ -162,14 +162,17 @@ def reconstruct(
 def signal_and_mask(scan: xr.Dataset, variable: str | None = None) -> tuple[Any, Any]:
     """What the rays add up, and the mask of the pixels that hold it, (projection, j, k) float32 each.
 
-    A transmission signal becomes absorbance; an additive one is used as it is. Chunked arrays are held where
-    they were computed.
+    A transmission signal becomes absorbance, faulty pixels masked; an additive one is used as it is. Chunked
+    arrays are held where they were computed.
     """
     name = signal_variable(scan, variable)
     if signal_kind(scan, variable) == "transmission":
-        scan = scan.assign(diode=scan[name])
-        result = absorbance(scan, cutoff=_CUTOFF, open_beam=air_level(scan["diode"].data))
-        return arrays.keep_on_workers(result["absorbance"].data, result["mask"].data)
+        measured = scan[name].data
+        readings = without_spikes(measured)
+        scan = scan.assign(diode=(scan[name].dims, readings))
+        air = air_level(readings, pixel_weights(scan))
+        result = absorbance(scan, cutoff=_CUTOFF, open_beam=air)
+        return arrays.keep_on_workers(result["absorbance"].data, result["mask"].data * (readings == measured))
     data = scan[name].data.astype(np.float32)
     mask = (np.isfinite(data) & (pixel_weights(scan) > 0)).astype(np.float32)
     return arrays.keep_on_workers(np.where(mask > 0, data, np.float32(0)), mask)

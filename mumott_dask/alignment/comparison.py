@@ -11,7 +11,7 @@ from mumott_dask import geometry
 from mumott_dask.errors import ScanError
 from mumott_dask.scan.schema import scan_basis
 
-from .result import offsets_by_label
+from .result import offsets_by_label, open_alignment
 
 Offsets = xr.Dataset | str | PathLike[str]
 
@@ -40,7 +40,7 @@ def compare(a: Offsets, b: Offsets, scan: xr.Dataset) -> xr.Dataset:
         Where projections don't match, or there is no truth.
     """
     (ja, ka), (jb, kb) = _offsets(a, scan), _offsets(b, scan)
-    axes = scan_basis(scan)
+    axes = scan_basis(_as_seen(scan, b, a))
     d = geometry.gauge_vector(ja - jb, ka - kb, axes)
     dj, dk = geometry.gauge_offsets(d, axes)
     j, k = ja - jb - dj, ka - kb - dk
@@ -54,6 +54,20 @@ def compare(a: Offsets, b: Offsets, scan: xr.Dataset) -> xr.Dataset:
             "gauge": d.tolist(),
         },
     )
+
+
+def _as_seen(scan: xr.Dataset, *sources: Offsets) -> xr.Dataset:
+    """The scan with the first rotations that are known better than its own."""
+    for source in sources:
+        if isinstance(source, str) and source == "truth":
+            if "rotation_true" in scan.coords:
+                return scan.assign_coords(rotation=scan["rotation_true"])
+            continue
+        found = source if isinstance(source, xr.Dataset) else open_alignment(source)
+        if "rotation" in found.variables:
+            rotation = found["rotation"].sel(projection=scan["projection"].values)
+            return scan.assign_coords(rotation=(scan["rotation"].dims, rotation.values))
+    return scan
 
 
 def _offsets(source: Offsets, scan: xr.Dataset) -> tuple[np.ndarray, np.ndarray]:

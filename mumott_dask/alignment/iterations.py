@@ -110,23 +110,28 @@ def _stage_iterations(
         *_, last = islice(inner, stage.inner_iterations if number else stage.first_iterations)
         state = replace(state, tomogram=last.tomogram)
         systems = small_systems(here, last.tomogram, stage.smoothing / stage.binning, unknowns)
-        step, rotation = _step(systems, settings, stage, state)
-        small = _largest(step, rotation, settings, state, level) < stage.tolerance
+        step = _step(systems, settings, stage, state)
+        small = _largest(step, settings, state, level) < stage.tolerance
         if small and stage != settings.stages[-1]:
             yield state, step, systems
             return
-        state = State(
-            state.j + step.j,
-            state.k + step.k,
-            rotation,
-            state.background + step.background,
-            trust(systems.residuals, settings.excluded),
-            last.tomogram,
-        )
+        state = after(step, state, trust(systems.residuals, settings.excluded))
         yield state, step, systems
         small_steps = small_steps + 1 if small else 0
         if small_steps == ENOUGH:
             return
+
+
+def after(step: Step, state: State, trust: Floats) -> State:
+    """The state after a step."""
+    return replace(
+        state,
+        j=state.j + step.j,
+        k=state.k + step.k,
+        rotation=turned(state.rotation, step.rotation),
+        background=state.background + step.background,
+        trust=trust,
+    )
 
 
 def at_state(level: Level, state: State) -> Level:
@@ -137,32 +142,27 @@ def at_state(level: Level, state: State) -> Level:
     return replace(here, data=data, mask=mask)
 
 
-def _step(systems: Systems, settings: Settings, stage: Stage, state: State) -> tuple[Step, Floats]:
-    """The step in unbinned pixels, and the rotations after it."""
+def _step(systems: Systems, settings: Settings, stage: Stage, state: State) -> Step:
+    """The step that the small systems ask for, in unbinned pixels."""
     unknowns, free, trusted = settings.unknowns, settings.free, _counted(settings, state)
     rotation = state.rotation
+    common = np.zeros((len(rotation), 3))
     if settings.refine_geometry:
         turn = instrument(systems, unknowns, rotation, free & trusted[:, None]).turn
         turn *= min(1, _LARGEST_TURN / max(float(np.linalg.norm(turn)), 1e-30))
-        local = np.swapaxes(rotation, 1, 2) @ turn
-        turns = systems.matrix[:, :, unknowns.rotation_part]
-        systems = systems._replace(side=systems.side - np.einsum("nab,nb->na", turns, local))
-        rotation = turned(rotation, local)
+        common = np.swapaxes(rotation, 1, 2) @ turn
+        by_turns = systems.matrix[:, :, unknowns.rotation_part]
+        systems = systems._replace(side=systems.side - np.einsum("nab,nb->na", by_turns, common))
         if not settings.refine_angles:
             free = free.copy()
             free[:, unknowns.rotation_part] = False
     step = capped(solved(systems, unknowns, free), _LARGEST_STEP, _LARGEST_TURN)
-    n = stage.binning
-    step = replace(step, j=step.j * n, k=step.k * n)
-    step = admissible(
-        step, settings.held_j, settings.held_k, trusted, settings.axes_of(state.rotation), settings.free_gauge
-    )
+    n, own = stage.binning, step.rotation
     if settings.refine_angles:
-        turns = np.where(trusted[:, None], step.rotation, np.nan)
-        common = step.rotation - np.nan_to_num(turns)
-        rest, _ = without_common_turns(turns, rotation, settings.refine_geometry)
-        rotation = turned(rotation, np.nan_to_num(rest) + common)
-    return step, rotation
+        own = without_common_turns(own, trusted, rotation, settings.refine_geometry)
+    step = replace(step, j=step.j * n, k=step.k * n, rotation=common + own)
+    axes = settings.axes_of(rotation)
+    return admissible(step, settings.held_j, settings.held_k, trusted, axes, settings.free_gauge)
 
 
 def trust(residuals: Floats, excluded: NDArray[np.bool_]) -> Floats:
@@ -175,13 +175,12 @@ def _counted(settings: Settings, state: State) -> NDArray[np.bool_]:
     return ~settings.excluded & (state.trust >= TRUSTED)
 
 
-def _largest(step: Step, rotation: Floats, settings: Settings, state: State, level: Level) -> float:
-    """Largest movement of an image by the step, unbinned pixels."""
+def _largest(step: Step, settings: Settings, state: State, level: Level) -> float:
+    """Largest movement of any part of an image by the step, unbinned pixels."""
     counted = _counted(settings, state)
     shifts = np.maximum(np.abs(step.j), np.abs(step.k))[counted]
-    turns = np.linalg.norm(rotation - state.rotation, axis=(1, 2))[counted] / np.sqrt(2)
-    # A turn moves the image by a tenth of the detector's side times its angle, as a whole.
-    return float(max(shifts.max(), turns.max() * min(level.detector_shape) / 10))
+    turns = np.linalg.norm(step.rotation, axis=1)[counted]
+    return float(max(shifts.max(), turns.max() * min(level.detector_shape) / 2))
 
 
 def centred(level: Level, settings: Settings, state: State) -> State:

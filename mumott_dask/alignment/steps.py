@@ -118,28 +118,23 @@ def own_turns(rotation: Floats) -> Floats:
     return np.asarray(kept @ kept.T)
 
 
-def without_common_turns(turns: Floats, rotation: Floats, lab: bool) -> tuple[Floats, Floats]:
+def without_common_turns(turns: Floats, counted: Flags, rotation: Floats, lab: bool) -> Floats:
     """Rotation vectors less a turn of the sample as a whole and, with `lab`, one of the laboratory.
 
     Parameters
     ----------
     turns : (projection, 3) float, radians
-        In the sample's frame; those that are not finite are left out of the fit.
+        In the sample's frame.
+    counted : (projection,) bool
+        Whose turns have a say in what is taken out of all.
     rotation : (projection, 3, 3) float
     lab : bool
-
-    Returns
-    -------
-    turns : (projection, 3) float64
-    laboratory : (3,) float64
-        The turn of the laboratory that was taken out.
     """
-    identity = np.broadcast_to(np.eye(3), rotation.shape)
-    design = np.swapaxes(rotation, 1, 2) @ own_turns(rotation) if lab else np.zeros(rotation.shape)
-    design = np.concatenate([identity, design], axis=2)
-    known = np.isfinite(turns).all(axis=1)
-    fit = np.linalg.lstsq(design[known].reshape(-1, 6), turns[known].ravel(), rcond=1e-6)[0]
-    return turns - design @ fit, fit[3:]
+    design = np.broadcast_to(np.eye(3), rotation.shape)
+    if lab:
+        design = np.concatenate([design, np.swapaxes(rotation, 1, 2) @ own_turns(rotation)], axis=2)
+    rows = design[counted].reshape(-1, design.shape[2])
+    return turns - design @ np.linalg.lstsq(rows, turns[counted].ravel(), rcond=1e-6)[0]
 
 
 def turned(rotation: Floats, omega: Floats) -> Floats:
@@ -150,15 +145,14 @@ def turned(rotation: Floats, omega: Floats) -> Floats:
 def admissible(
     step: Step, held_j: Flags, held_k: Flags, trusted: Flags, axes: geometry.Basis, free: Floats
 ) -> Step:
-    """The step without what would move held offsets, or the sample or the background as a whole.
+    """The step without what would move held offsets, or the sample as a whole.
 
     Projections that are not trusted move, but have no say in what is taken out of all.
     """
     j, k = np.where(held_j, np.nan, step.j), np.where(held_k, np.nan, step.k)
     d = geometry.gauge_vector(np.where(trusted, j, np.nan), np.where(trusted, k, np.nan), axes, free)
     dj, dk = geometry.gauge_offsets(d, axes)
-    background = step.background - step.background[trusted].mean(axis=0)
-    return replace(step, j=np.nan_to_num(j - dj), k=np.nan_to_num(k - dk), background=background)
+    return replace(step, j=np.nan_to_num(j - dj), k=np.nan_to_num(k - dk))
 
 
 def capped(step: Step, pixels: float, radians: float) -> Step:
@@ -170,3 +164,4 @@ def capped(step: Step, pixels: float, radians: float) -> Step:
         k=np.clip(step.k, -pixels, pixels),
         rotation=step.rotation * np.minimum(1, radians / np.maximum(length, 1e-30)),
     )
+
