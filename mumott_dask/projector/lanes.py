@@ -195,6 +195,8 @@ def store(typing, flat, n, values):  # type: ignore[no-untyped-def]
 
 
 def _address(context: Any, builder: ir.IRBuilder, kind: Any, array: ir.Value, n: ir.Value) -> ir.Value:
+    if kind.ndim != 1 or kind.layout != "C":
+        raise TypeError(f"lanes are loaded from and stored to a contiguous line of numbers, not {kind}")
     return builder.gep(cgutils.create_struct_proxy(kind)(context, builder, array).data, [n])
 
 

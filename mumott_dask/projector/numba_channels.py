@@ -15,7 +15,7 @@ from .numba_cpu import CACHED, OPTIONS
 from .rays import position, reach
 
 TILE = 8
-"""Columns of voxels, in x and in y, that an adjoint kernel adds to at a time; rows of rays in a forward one."""
+"""Rows of rays that a forward kernel takes at a time; columns of voxels, in x and y, in an adjoint one."""
 
 SLAB = 8 * 2**20
 """Bytes of the volume that a forward kernel takes at a time: less than the last cache of most machines."""

@@ -51,6 +51,6 @@ def adjoint(projector: Projector, projections: NDArray[Any]) -> Floats:
 def _padded(landing: Floats) -> Floats:
     """Landing parameters with as many more as fit into lanes, far outside."""
     more = -landing.shape[1] % LANES
-    padded = np.pad(landing, ((0, 0), (0, more)))
+    padded = np.pad(np.ascontiguousarray(landing), ((0, 0), (0, more)))
     padded[0, landing.shape[1] :] = -1e9
     return padded
