@@ -1,7 +1,9 @@
-"""Forward and adjoint kernels on NumPy arrays, compiled by numba.
+"""Forward and adjoint kernels on NumPy arrays of one channel, compiled by numba.
 
-Each kernel exists twice from one source: over all threads of numba, for a process that has the machine to
-itself, and in one thread without the interpreter's lock, for a task on a Dask worker.
+Each kernel exists twice around one body: over all threads of numba, for a process that has the machine to
+itself, and in one thread without the interpreter's lock, for a task on a Dask worker. (They must be two
+functions: two compilations of one function would find each other's code in numba's cache.) A lane is a ray
+in a row of the detector (forward), or a voxel in a column (adjoint); `layout` lays out what they read.
 """
 
 from __future__ import annotations
@@ -10,105 +12,9 @@ from typing import Any
 
 import numba
 import numpy as np
-from numpy.typing import NDArray
 
-from .rays import position, reach
-
-ADJOINT_BATCH = 64
-"""Projections that one call of an adjoint kernel sums over: what a voxel touches stays in the cache."""
-
-
-@numba.njit(inline="always")
-def _guarded(flat, base, row, stride_a, stride_b, a, b, side_a, side_b):  # type: ignore[no-untyped-def]
-    """Bilinear value at (a, b), zero outside: for the few samples at an edge."""
-    ia, ib = int(np.floor(a)), int(np.floor(b))
-    fa, fb = a - np.float32(ia), b - np.float32(ib)
-    total = np.float32(0)
-    for da in range(2):
-        for db in range(2):
-            if 0 <= ia + da < side_a and 0 <= ib + db < side_b:
-                weight = (fa if da else np.float32(1) - fa) * (fb if db else np.float32(1) - fb)
-                total += weight * flat[base + (ia + da) * stride_a + (ib + db) * stride_b + row]
-    return total
-
-
-@numba.njit(inline="always")
-def _bilinear(flat, at, stride_a, stride_b, fa, fb):  # type: ignore[no-untyped-def]
-    near = flat[at] + fb * (flat[at + stride_b] - flat[at])
-    far = flat[at + stride_a] + fb * (flat[at + stride_a + stride_b] - flat[at + stride_a])
-    return near + fa * (far - near)
-
-
-def _forward(volume, axes, first, second, step, out):  # type: ignore[no-untyped-def]
-    """Line sums of `volume` (x, y, z, channel) into `out` (projection, j, k, channel)."""
-    flat = volume.reshape(-1)
-    channels = volume.shape[3]
-    strides = (volume.shape[1] * volume.shape[2] * channels, volume.shape[2] * channels, channels)
-    projections, rows, columns, _ = out.shape
-    for row in numba.prange(projections * rows):
-        n, j = row // rows, row % rows
-        sides = axes[n, 0], axes[n, 1], axes[n, 2]
-        slices, side_a, side_b = volume.shape[sides[0]], volume.shape[sides[1]], volume.shape[sides[2]]
-        stride, stride_a, stride_b = strides[sides[0]], strides[sides[1]], strides[sides[2]]
-        slope_a, slope_b = first[n, 3], second[n, 3]
-        for k in range(columns):
-            a0 = position(position(first[n, 0], first[n, 1], j), first[n, 2], k)
-            b0 = position(position(second[n, 0], second[n, 1], j), second[n, 2], k)
-            low, high = reach(a0, slope_a, np.float32(-1), np.float32(side_a), 0, slices)
-            low, high = reach(b0, slope_b, np.float32(-1), np.float32(side_b), low, high)
-            inner, outer = reach(a0, slope_a, np.float32(0), np.float32(side_a - 1), low, high)
-            inner, outer = reach(b0, slope_b, np.float32(0), np.float32(side_b - 1), inner, outer)
-            outer = max(outer, inner)
-            for c in range(channels):
-                total = np.float32(0)
-                for s in range(inner, outer):
-                    a, b = position(a0, slope_a, s), position(b0, slope_b, s)
-                    ia, ib = int(a), int(b)
-                    at = s * stride + ia * stride_a + ib * stride_b + c
-                    total += _bilinear(flat, at, stride_a, stride_b, a - np.float32(ia), b - np.float32(ib))
-                for edge in range(low, high - (outer - inner)):
-                    s = edge if edge < inner else edge + outer - inner
-                    a, b = position(a0, slope_a, s), position(b0, slope_b, s)
-                    total += _guarded(flat, s * stride, c, stride_a, stride_b, a, b, side_a, side_b)
-                out[n, j, k, c] = total * step[n]
-
-
-def _adjoint(bordered, first, j_landing, k_landing, out):  # type: ignore[no-untyped-def]
-    """Add what lands on some projections to each voxel of `out` (x, y, z, channel).
-
-    `bordered` (projection, j, k, channel) holds the projections from number `first` on, in the border that
-    `with_border` gives them: a position outside is moved to the border, where all is zero, so the sum over
-    projections has no branch, and is vectorised.
-    """
-    flat = bordered.reshape(-1)
-    count, rows, columns, channels = bordered.shape
-    size, stride_j, stride_k = rows * columns * channels, columns * channels, channels
-    outside, j_end, k_end = np.float32(0), np.float32(rows - 2), np.float32(columns - 2)
-    for x in numba.prange(out.shape[0]):
-        j_line, k_line = np.empty(count, np.float32), np.empty(count, np.float32)
-        for y in range(out.shape[1]):
-            for n in range(count):
-                j, k = j_landing[:, first + n], k_landing[:, first + n]
-                j_line[n] = position(position(j[0], j[1], x), j[2], y) + np.float32(1)
-                k_line[n] = position(position(k[0], k[1], x), k[2], y) + np.float32(1)
-            for z in range(out.shape[2]):
-                for c in range(channels):
-                    total = np.float32(0)
-                    for n in range(count):
-                        j = min(max(position(j_line[n], j_landing[3, first + n], z), outside), j_end)
-                        k = min(max(position(k_line[n], k_landing[3, first + n], z), outside), k_end)
-                        ij, ik = np.int32(j), np.int32(k)
-                        at = n * size + ij * stride_j + ik * stride_k + c
-                        total += _bilinear(
-                            flat, at, stride_j, stride_k, j - np.float32(ij), k - np.float32(ik)
-                        )
-                    out[x, y, z, c] += total
-
-
-def with_border(projections: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Projections (projection, j, k, channel) with one zero pixel before and two after, in j and in k."""
-    return np.pad(projections, ((0, 0), (1, 2), (1, 2), (0, 0)))
-
+from .lanes import LANES, as_floats, clamped, corners, counting, lane, load, store, whole, zeros
+from .rays import bilinear, column, position, reach_of_rays
 
 OPTIONS: dict[str, Any] = {
     "cache": True,
@@ -116,7 +22,121 @@ OPTIONS: dict[str, Any] = {
     "boundscheck": False,
     "error_model": "numpy",
 }
-forward_threaded = numba.njit(parallel=True, nogil=True, **OPTIONS)(_forward)
-adjoint_threaded = numba.njit(parallel=True, nogil=True, **OPTIONS)(_adjoint)
-forward_serial = numba.njit(nogil=True, **OPTIONS)(_forward)
-adjoint_serial = numba.njit(nogil=True, **OPTIONS)(_adjoint)
+
+CACHED = 512 * 1024
+"""Bytes of projections that an adjoint kernel sums over at a time: about half of a core's cache."""
+
+
+@numba.njit(inline="always")
+def _place(n, a, b, end_a, end_b, stride, at, fractions):  # type: ignore[no-untyped-def]
+    """Note as number n where to find the corners of the samples at (a, b), moved into the border if outside.
+
+    Apart from `_fetched`: a processor runs ahead further in two short chains of work than in a long one.
+    """
+    a, b = clamped(a, np.float32(0), end_a), clamped(b, np.float32(0), end_b)
+    ia, ib = whole(a), whole(b)
+    store(at, n * LANES, ia * stride + (ib + ib))
+    store(fractions[0], n * LANES, a - as_floats(ia))
+    store(fractions[1], n * LANES, b - as_floats(ib))
+
+
+@numba.njit(inline="always")
+def _fetched(n, flat, base, at, fractions):  # type: ignore[no-untyped-def]
+    """Values of the samples noted as number n, in the image of `layout.pairs` that begins at `base`."""
+    near, far, near_b, far_b = corners(flat, base, at, n * LANES)
+    return bilinear(near, near_b, far, far_b, load(fractions[0], n * LANES), load(fractions[1], n * LANES))
+
+
+@numba.njit(nogil=True, **OPTIONS)
+def _forward_row(row, pairs, numbers, first, second, step, out):  # type: ignore[no-untyped-def]
+    """Line sums of `pairs` (slice, a, b, 2) along one row of rays of the projections `numbers` of `out`."""
+    flat = pairs.reshape(-1)
+    size, stride = pairs.shape[1] * pairs.shape[2] * 2, np.int32(pairs.shape[2] * 2)
+    end_a, end_b = np.float32(pairs.shape[1] - 1), np.float32(pairs.shape[2] - 2)
+    at, fractions = np.empty(len(pairs) * LANES, np.int32), np.empty((2, len(pairs) * LANES), np.float32)
+    rows, columns = out.shape[1], out.shape[2]
+    n, j = numbers[row // rows], row % rows
+    a_row = position(first[n, 0] + np.float32(1), first[n, 1], np.float32(j))
+    b_row = position(second[n, 0] + np.float32(1), second[n, 1], np.float32(j))
+    a_by_k, a_by_slice, b_by_k, b_by_slice = first[n, 2], first[n, 3], second[n, 2], second[n, 3]
+    for k in range(0, columns, LANES):
+        a0, b0 = position(a_row, a_by_k, np.float32(k)), position(b_row, b_by_k, np.float32(k))
+        low, high = reach_of_rays(a0, a_by_k, a_by_slice, LANES, end_a, 0, len(pairs))
+        low, high = reach_of_rays(b0, b_by_k, b_by_slice, LANES, end_b, low, high)
+        a_rays, b_rays = position(a0, a_by_k, counting()), position(b0, b_by_k, counting())
+        for s in range(low, high):
+            a, b = (position(a_rays, a_by_slice, np.float32(s)), position(b_rays, b_by_slice, np.float32(s)))
+            _place(s, a, b, end_a, end_b, stride, at, fractions)
+        total = zeros()
+        for s in range(low, high):
+            total += _fetched(s, flat, s * size, at, fractions)
+        total *= step[n]
+        for i in range(min(LANES, columns - k)):
+            out[n, j, k + i] = lane(total, i)
+
+
+@numba.njit(nogil=True, **OPTIONS)
+def _adjoint_plane(x, pairs, start, count, landing_j, landing_k, out):  # type: ignore[no-untyped-def]
+    """Add what lands on `count` images of `pairs` (image, j, k, 2), from `start` on, to the plane x of `out`.
+
+    The landing parameters are those of the images.
+    """
+    flat = pairs.reshape(-1)
+    size, stride = pairs.shape[1] * pairs.shape[2] * 2, np.int32(pairs.shape[2] * 2)
+    j_end, k_end = np.float32(pairs.shape[1] - 1), np.float32(pairs.shape[2] - 2)
+    at, fractions = np.empty(count * LANES, np.int32), np.empty((2, count * LANES), np.float32)
+    j_line, k_line = np.empty(count, np.float32), np.empty(count, np.float32)
+    j_by_z, k_by_z = landing_j[3, start : start + count].copy(), landing_k[3, start : start + count].copy()
+    for y in range(out.shape[1]):
+        for n in range(count):
+            j_line[n] = column(landing_j, start + n, x, y) + np.float32(1)
+            k_line[n] = column(landing_k, start + n, x, y) + np.float32(1)
+        for z in range(0, out.shape[2], LANES):
+            total, heights = zeros(), counting() + np.float32(z)
+            for n in range(count):
+                j, k = position(j_line[n], j_by_z[n], heights), position(k_line[n], k_by_z[n], heights)
+                _place(n, j, k, j_end, k_end, stride, at, fractions)
+            for n in range(count):
+                total += _fetched(n, flat, (start + n) * size, at, fractions)
+            for i in range(min(LANES, out.shape[2] - z)):
+                out[x, y, z + i] += lane(total, i)
+
+
+@numba.njit(inline="always")
+def images_at_once(size):  # type: ignore[no-untyped-def]
+    """Images of some bytes that an adjoint kernel sums over at a time."""
+    return max(1, CACHED // size)
+
+
+@numba.njit(parallel=True, nogil=True, **OPTIONS)
+def forward_threaded(pairs, numbers, first, second, step, out):  # type: ignore[no-untyped-def]
+    """Line sums of `pairs` into the projections `numbers` of `out`, over all threads."""
+    for row in numba.prange(len(numbers) * out.shape[1]):
+        _forward_row(np.int64(row), pairs, numbers, first, second, step, out)
+
+
+@numba.njit(nogil=True, **OPTIONS)
+def forward_serial(pairs, numbers, first, second, step, out):  # type: ignore[no-untyped-def]
+    """Line sums of `pairs` into the projections `numbers` of `out`, in one thread."""
+    for row in range(len(numbers) * out.shape[1]):
+        _forward_row(row, pairs, numbers, first, second, step, out)
+
+
+@numba.njit(parallel=True, nogil=True, **OPTIONS)
+def adjoint_threaded(pairs, landing_j, landing_k, out):  # type: ignore[no-untyped-def]
+    """Add what lands on `pairs` to `out`, over all threads."""
+    at_once = images_at_once(pairs[0].nbytes)
+    for start in range(0, len(pairs), at_once):
+        count = min(at_once, len(pairs) - start)
+        for x in numba.prange(out.shape[0]):
+            _adjoint_plane(np.int64(x), pairs, start, count, landing_j, landing_k, out)
+
+
+@numba.njit(nogil=True, **OPTIONS)
+def adjoint_serial(pairs, landing_j, landing_k, out):  # type: ignore[no-untyped-def]
+    """Add what lands on `pairs` to `out`, in one thread."""
+    at_once = images_at_once(pairs[0].nbytes)
+    for start in range(0, len(pairs), at_once):
+        count = min(at_once, len(pairs) - start)
+        for x in range(out.shape[0]):
+            _adjoint_plane(x, pairs, start, count, landing_j, landing_k, out)

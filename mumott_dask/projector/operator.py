@@ -19,7 +19,7 @@ from mumott_dask import arrays, geometry
 from mumott_dask.errors import ScanError
 from mumott_dask.scan.schema import detector_shape, volume_shape
 
-from . import dask_blocks, numba_cpu, splines
+from . import dask_blocks, numpy_arrays, splines
 from .rays import LandingParameters, RayParameters, landing_parameters, ray_parameters
 
 Array = Any  #: NumPy or Dask, told apart at run time
@@ -144,11 +144,7 @@ class Projector:
         self._check(volume, self.volume_shape, "volume")
         if chunks is not None or arrays.is_chunked(volume):
             return dask_blocks.forward(self, volume, chunks)
-        source = _with_channel(volume)
-        out = np.empty((*self.shape, source.shape[-1]), np.float32)
-        kernel = numba_cpu.forward_threaded if self.threads else numba_cpu.forward_serial
-        kernel(source, *self._rays, out)
-        return out.reshape(*self.shape, *volume.shape[3:])
+        return numpy_arrays.forward(self, volume)
 
     def reproject(self, volume: NDArray[np.float32]) -> NDArray[np.float32]:
         """Line integrals with cubic splines in the slices: to compare with images to a thousandth of a pixel.
@@ -168,7 +164,7 @@ class Projector:
         between the voxels. Costs some three times as much.
         """
         self._check(volume, self.volume_shape, "volume")
-        return splines.reproject(volume, self._rays, self.detector_shape, self.threads)
+        return splines.reproject(volume, self.rays, self.detector_shape, self.threads)
 
     def adjoint(self, projections: Array) -> Array:
         """Sum over projections of what lands where each voxel does.
@@ -185,13 +181,7 @@ class Projector:
         self._check(projections, self.shape, "projections")
         if arrays.is_chunked(projections):
             return dask_blocks.adjoint(self, projections)
-        source = _with_channel(projections)
-        out = np.zeros((*self.volume_shape, source.shape[-1]), np.float32)
-        kernel = numba_cpu.adjoint_threaded if self.threads else numba_cpu.adjoint_serial
-        for first in range(0, len(self), numba_cpu.ADJOINT_BATCH):
-            batch = source[first : first + numba_cpu.ADJOINT_BATCH]
-            kernel(numba_cpu.with_border(batch), first, *self._landing, out)
-        return out.reshape(*self.volume_shape, *projections.shape[3:])
+        return numpy_arrays.adjoint(self, projections)
 
     def gradient(self, volume: Array, data: Array, weights: Array) -> tuple[Array, Array]:
         """Adjoint of the weighted residual, and the loss: one task a chunk where the data are chunked.
@@ -241,13 +231,15 @@ class Projector:
         return function(self, volume, *images, **settings)
 
     @cached_property
-    def _rays(self) -> RayParameters:
+    def rays(self) -> RayParameters:
+        """Parameters of the rays, for the forward kernels."""
         return ray_parameters(
             self.basis, self.j_offset, self.k_offset, self.volume_shape, self.detector_shape
         )
 
     @cached_property
-    def _landing(self) -> LandingParameters:
+    def landing(self) -> LandingParameters:
+        """Parameters of where voxels land, for the adjoint kernels."""
         return landing_parameters(
             self.basis, self.j_offset, self.k_offset, self.volume_shape, self.detector_shape
         )
@@ -258,15 +250,3 @@ class Projector:
             raise ScanError(
                 f"{name} has shape {tuple(array.shape)}, expected {tuple(expected)} and optionally channels"
             )
-
-
-def _with_channel(array: NDArray[Any]) -> NDArray[np.float32]:
-    """The array as the kernels take it: contiguous float32 with channels, read-only.
-
-    Arrays that come from another process or a file are read-only, and numba compiles for them apart: so all
-    are handed over as such.
-    """
-    array = np.ascontiguousarray(array, dtype=np.float32)
-    array = array.reshape(*array.shape[:3], -1)
-    array.flags.writeable = False
-    return array

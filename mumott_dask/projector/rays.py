@@ -88,31 +88,42 @@ def landing_parameters(
 
 @numba.njit(inline="always")
 def position(start, slope, n):  # type: ignore[no-untyped-def]
-    """Position of the n-th sample; float32 throughout (int times float32 would be float64 in numba)."""
-    return start + slope * np.float32(n)
+    """Position of the n-th sample; n is float32 or lanes of it (an integer would make it float64)."""
+    return start + slope * n
+
+
+@numba.njit(inline="always")
+def column(landing, n, x, y):  # type: ignore[no-untyped-def]
+    """Where voxel (x, y, 0) lands on projection n, along one axis of the detector."""
+    along_x = position(landing[0, n], landing[1, n], np.float32(x))
+    return position(along_x, landing[2, n], np.float32(y))
 
 
 @numba.njit(inline="always")
 def reach(start, slope, low, high, first, last):  # type: ignore[no-untyped-def]
-    """Narrow the samples [first, last) to those whose position lies in [low, high).
+    """Narrow the samples [first, last) to those whose position lies in (low, high).
 
-    The bounds are solved for and then put right by the very expression that the kernels evaluate, so that
-    rounding cannot let a sample outside slip in: a position is a monotone function of n, in float32 as well.
+    Rounding may let one in or out at either end: interpolation fades to zero there, so it does not matter.
     """
     if slope == np.float32(0):
-        if not (low <= start < high):
-            last = first
-    else:
-        a = (low - start) / slope
-        b = (high - start) / slope
-        if a > b:
-            a, b = b, a
-        if a > np.float32(first):
-            first = int(min(a, np.float32(last)))
-        if b < np.float32(last - 1):
-            last = int(max(b, np.float32(first - 1))) + 2
-    while first < last and not (low <= position(start, slope, first) < high):
-        first += 1
-    while first < last and not (low <= position(start, slope, last - 1) < high):
-        last -= 1
+        return first, last if low < start < high else first
+    one, other = (low - start) / slope, (high - start) / slope
+    near, far = min(one, other), max(one, other)
+    first = int(min(max(near, np.float32(first)), np.float32(last)))
+    last = int(min(max(far, np.float32(first - 1)), np.float32(last - 1))) + 1
     return first, last
+
+
+@numba.njit(inline="always")
+def bilinear(near, near_b, far, far_b, fa, fb):  # type: ignore[no-untyped-def]
+    """Value between four neighbours, at fractions of the way along the first and the second axis."""
+    near += fb * (near_b - near)
+    far += fb * (far_b - far)
+    return near + fa * (far - near)
+
+
+@numba.njit(inline="always")
+def reach_of_rays(start, by_ray, by_slice, count, end, first, last):  # type: ignore[no-untyped-def]
+    """Narrow the slices [first, last) to those where one of some rays in a row is between 0 and `end`."""
+    width = by_ray * np.float32(count - 1)
+    return reach(start, by_slice, -max(width, np.float32(0)), end - min(width, np.float32(0)), first, last)

@@ -15,6 +15,9 @@ from .numba_cpu import OPTIONS
 from .rays import RayParameters, position, reach
 
 
+_CLEAR = 0.01  # voxels that the samples without a guard keep from the edge, for rounding
+
+
 def reproject(
     volume: NDArray[np.float32], rays: RayParameters, detector_shape: tuple[int, int], threads: bool
 ) -> NDArray[np.float32]:
@@ -82,7 +85,7 @@ def _forward(flat, shape, projections, axes, first, second, step, out):  # type:
     """
     strides = (shape[1] * shape[2], shape[2], 1)
     rows, columns = out.shape[1], out.shape[2]
-    one = np.float32(1)
+    first_inside, last_inside = np.float32(1 + _CLEAR), np.float32(2 + _CLEAR)
     for row in numba.prange(len(projections) * rows):
         n, j = projections[row // rows], row % rows
         sides = axes[n, 0], axes[n, 1], axes[n, 2]
@@ -90,16 +93,16 @@ def _forward(flat, shape, projections, axes, first, second, step, out):  # type:
         stride, stride_a, stride_b = strides[sides[0]], strides[sides[1]], strides[sides[2]]
         slope_a, slope_b = first[n, 3], second[n, 3]
         for k in range(columns):
-            a0 = position(position(first[n, 0], first[n, 1], j), first[n, 2], k)
-            b0 = position(position(second[n, 0], second[n, 1], j), second[n, 2], k)
+            a0 = position(position(first[n, 0], first[n, 1], np.float32(j)), first[n, 2], np.float32(k))
+            b0 = position(position(second[n, 0], second[n, 1], np.float32(j)), second[n, 2], np.float32(k))
             low, high = reach(a0, slope_a, np.float32(-2), np.float32(side_a + 1), 0, slices)
             low, high = reach(b0, slope_b, np.float32(-2), np.float32(side_b + 1), low, high)
-            inner, outer = reach(a0, slope_a, one, np.float32(side_a - 2), low, high)
-            inner, outer = reach(b0, slope_b, one, np.float32(side_b - 2), inner, outer)
+            inner, outer = reach(a0, slope_a, first_inside, np.float32(side_a) - last_inside, low, high)
+            inner, outer = reach(b0, slope_b, first_inside, np.float32(side_b) - last_inside, inner, outer)
             outer = max(outer, inner)
             total = np.float32(0)
             for s in range(inner, outer):
-                a, b = position(a0, slope_a, s), position(b0, slope_b, s)
+                a, b = position(a0, slope_a, np.float32(s)), position(b0, slope_b, np.float32(s))
                 ia, ib = int(a), int(b)
                 wa, wb = _weights(a - np.float32(ia)), _weights(b - np.float32(ib))
                 at = s * stride + (ia - 1) * stride_a + (ib - 1) * stride_b
@@ -111,7 +114,7 @@ def _forward(flat, shape, projections, axes, first, second, step, out):  # type:
                 )
             for edge in range(low, high - (outer - inner)):
                 s = edge if edge < inner else edge + outer - inner
-                a, b = position(a0, slope_a, s), position(b0, slope_b, s)
+                a, b = position(a0, slope_a, np.float32(s)), position(b0, slope_b, np.float32(s))
                 total += _guarded(flat, s * stride, stride_a, stride_b, a, b, side_a, side_b)
             out[n, j, k] = total * step[n]
 

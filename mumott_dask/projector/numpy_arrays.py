@@ -1,0 +1,56 @@
+"""The projector on NumPy arrays: laid out, then handed to the numba kernels."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from . import numba_channels, numba_cpu
+from .lanes import LANES
+from .layout import blocks, pairs
+
+if TYPE_CHECKING:
+    from .operator import Projector
+
+Floats = NDArray[np.float32]
+
+ADJOINT_BATCH = 64
+"""Projections that are laid out at a time, so that their copies take little memory."""
+
+
+def forward(projector: Projector, volume: NDArray[Any]) -> Floats:
+    """Line integrals of a volume (x, y, z[, channel])."""
+    single = volume.ndim == 3
+    kernels = numba_cpu if single else numba_channels
+    kernel = kernels.forward_threaded if projector.threads else kernels.forward_serial
+    out = np.zeros((*projector.shape, *volume.shape[3:]), np.float32)
+    axes, *parameters = projector.rays
+    for main in np.unique(axes[:, 0]):
+        numbers = np.flatnonzero(axes[:, 0] == main)
+        view = volume.transpose(*axes[numbers[0]], *range(3, volume.ndim))
+        kernel(pairs(view) if single else blocks(view), numbers, *parameters, out)
+    return out
+
+
+def adjoint(projector: Projector, projections: NDArray[Any]) -> Floats:
+    """Sum over projections (projection, j, k[, channel]) of what lands where each voxel does."""
+    single = projections.ndim == 3
+    kernels = numba_cpu if single else numba_channels
+    kernel = kernels.adjoint_threaded if projector.threads else kernels.adjoint_serial
+    out = np.zeros((*projector.volume_shape, *projections.shape[3:]), np.float32)
+    for first in range(0, len(projector), ADJOINT_BATCH):
+        some = slice(first, first + ADJOINT_BATCH)
+        batch = projections[some]
+        landing = (_padded(along[:, some]) for along in projector.landing)
+        kernel(pairs(batch) if single else blocks(batch), *landing, out)
+    return out
+
+
+def _padded(landing: Floats) -> Floats:
+    """Landing parameters with as many more as fit into lanes, far outside."""
+    more = -landing.shape[1] % LANES
+    padded = np.pad(np.ascontiguousarray(landing), ((0, 0), (0, more)))
+    padded[0, landing.shape[1] :] = -1e9
+    return padded
