@@ -63,6 +63,7 @@ def mitra_steps(
     start: NDArray[np.float32] | None = None,
     nesterov_weight: float = 0.95,
     nonnegative: bool = True,
+    background: int = 0,
 ) -> Iterator[MitraStep]:
     """Accelerated, preconditioned, projected gradient descent, without end.
 
@@ -78,6 +79,8 @@ def mitra_steps(
         Share of the momentum that goes on into the next iteration.
     nonnegative : bool
         Whether the tomogram is kept from going below zero.
+    background : int
+        Terms of a background that each image is free to hold; see `Projector.gradient`.
 
     Yields
     ------
@@ -86,7 +89,7 @@ def mitra_steps(
     x = np.zeros(projector.volume_shape, np.float32) if start is None else start
     momentum = np.zeros_like(x)
     while True:
-        gradient, loss = arrays.materialise(*projector.gradient(x - momentum, data, weights))
+        gradient, loss = arrays.materialise(*projector.gradient(x - momentum, data, weights, background))
         momentum += preconditioner * gradient
         x = np.maximum(x - momentum, 0) if nonnegative else x - momentum
         momentum *= np.float32(nesterov_weight)

@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 
 from mumott_dask import arrays
 from mumott_dask.projector import Projector
+from mumott_dask.projector.backgrounds import background_terms, without_background
 
-from .level import Level, background_terms
+from .level import Level
 
 Floats = NDArray[np.float64]
 Images = NDArray[np.float32]
@@ -110,8 +111,9 @@ def normal_sums(
     predicted = projector.reproject(tomogram)
     residual = np.clip(data - predicted, -_LARGEST_RESIDUAL, _LARGEST_RESIDUAL) * mask
     pixels = mask.sum(axis=(1, 2), dtype=np.float64)
-    squares = _sums(residual, residual)
     weight = window * mask
+    left = without_background(residual, mask, unknowns.background) * mask if unknowns.background else residual
+    squares = _sums(left, left)
     if counting:  # of counts with mean 10**-P, not of their logarithm, which is biased where they are few
         residual = (1 - np.exp(-_LN10 * residual)) / _LN10 * mask
         weight = weight * np.exp(-_LN10 * np.maximum(arrays.smooth(predicted, 1.0, "nearest"), 0))
@@ -130,9 +132,8 @@ def derivatives(
 ) -> list[Images]:
     """Images of the derivative of a smoothed projection by each of its unknowns, (projection, j, k) each."""
     slopes = list(np.gradient(arrays.smooth(predicted, smoothing, "nearest"), axis=(1, 2)))
-    slopes += [
-        np.broadcast_to(term, predicted.shape) for term in background_terms(projector.detector_shape)
-    ][: unknowns.background]
+    terms = background_terms(projector.detector_shape, unknowns.background)
+    slopes += [np.broadcast_to(term, predicted.shape) for term in terms]
     if unknowns.rotations:
         turned = -projector.forward(torques(tomogram))
         slopes += [

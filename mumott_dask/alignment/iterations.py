@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mumott_dask import geometry
-from mumott_dask.arrays import chunk_lengths, keep_on_workers
+from mumott_dask.arrays import chunk_lengths
 from mumott_dask.reconstruction import mitra_steps, sirt_weights
 
 from .flow import Systems, Unknowns, small_systems
@@ -39,7 +39,6 @@ class State:
     j: Floats
     k: Floats
     rotation: Floats  #: (projection, 3, 3)
-    background: Floats  #: (projection, 3), absorbance
     trust: Floats  #: (projection,), 0 to 1
     tomogram: Volume
 
@@ -59,7 +58,6 @@ def outer_iterations(whole: Level, settings: Settings, start: Start) -> Iterator
         start.j,
         start.k,
         whole.projector.rotation,
-        np.zeros((n, 3)),
         np.ones(n),
         np.zeros(whole.projector.volume_shape, np.float32),
     )
@@ -88,7 +86,7 @@ def outer_iterations(whole: Level, settings: Settings, start: Start) -> Iterator
                 state.tomogram,
                 stage.binning,
                 state.rotation,
-                state.background,
+                step.background,
                 state.trust,
                 step.deviations,
             )
@@ -106,7 +104,14 @@ def _stage_iterations(
         if weighted is None or weights is None or _distance(here, weighted) > _STALE:
             weights, weighted = sirt_weights(here.projector, chunk_lengths(here.data)), here
         rays = weights.rays * here.mask
-        inner = mitra_steps(here.projector, here.data, rays, weights.voxels, state.tomogram)
+        inner = mitra_steps(
+            here.projector,
+            here.data,
+            rays,
+            weights.voxels,
+            state.tomogram,
+            background=unknowns.background,
+        )
         *_, last = islice(inner, stage.inner_iterations if number else stage.first_iterations)
         state = replace(state, tomogram=last.tomogram)
         systems = small_systems(here, last.tomogram, stage.smoothing / stage.binning, unknowns)
@@ -129,17 +134,14 @@ def after(step: Step, state: State, trust: Floats) -> State:
         j=state.j + step.j,
         k=state.k + step.k,
         rotation=turned(state.rotation, step.rotation),
-        background=state.background + step.background,
         trust=trust,
     )
 
 
 def at_state(level: Level, state: State) -> Level:
-    """The level with a state's geometry, less its background, masked where it is not trusted."""
-    here = level.with_offsets(state.j, state.k).corrected(state.background, state.trust)
-    here = replace(here, projector=here.projector.with_rotation(state.rotation))
-    data, mask = keep_on_workers(here.data, here.mask)
-    return replace(here, data=data, mask=mask)
+    """The level with a state's geometry, masked where it is not trusted."""
+    here = level.with_offsets(state.j, state.k).trusting(state.trust)
+    return replace(here, projector=here.projector.with_rotation(state.rotation))
 
 
 def _step(systems: Systems, settings: Settings, stage: Stage, state: State) -> Step:
@@ -208,7 +210,7 @@ def whole_step(whole: Level, settings: Settings, step: AlignmentStep) -> Alignme
     shape = whole.projector.volume_shape
     tomogram = resampled(step.tomogram, shape, 1 / step.binning)
     n = len(step.j_offset)
-    state = State(step.j_offset, step.k_offset, step.rotation, np.zeros((n, 3)), np.ones(n), tomogram)
+    state = State(step.j_offset, step.k_offset, step.rotation, np.ones(n), tomogram)
     state = centred(whole, settings, state)
     tomogram = resampled(state.tomogram, settings.volume_shape, 1)
     return replace(step, j_offset=state.j, k_offset=state.k, tomogram=tomogram, binning=1)

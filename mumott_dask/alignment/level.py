@@ -16,6 +16,7 @@ from mumott_dask.projector import Projector
 
 Floats = NDArray[np.float64]
 
+_ROOM = 1.4  # sides of a volume with room for what the views cut, in sides of the scan's
 _TAPER = 0.3  # share of the window's side that its two cosine edges take together
 
 
@@ -31,23 +32,24 @@ class Level:
     detector_shape: tuple[int, int]  #: (j, k) before binning
     counting: bool  #: whether the data are absorbances of counted photons
 
-    def corrected(self, background: Floats, trust: Floats) -> Level:
-        """The level less a background of absorbance, with the weight that each projection deserves.
+    def with_room(self, beyond: tuple[bool, bool]) -> Level:
+        """The level with a volume that has room beyond the view, along j and along k where asked for.
 
-        Parameters
-        ----------
-        background : (projection, 3) float64, absorbance
-            Of the terms that `background_terms` gives.
-        trust : (projection,) float64, 0 to 1
+        Rays of a sample that the views cut pass through what a volume of the detector's size does not hold.
         """
-        data, mask = self.data, self.mask
-        if np.any(background):
-            terms = background_terms(self.projector.detector_shape)
-            coefficients = background.astype(np.float32)[:, :, None, None]
-            data = data - sum(coefficients[:, n] * term for n, term in enumerate(terms))
-        if np.any(trust != 1):
-            mask = mask * trust.astype(np.float32)[:, None, None]
-        return replace(self, data=data, mask=mask)
+        basis, sides = self.projector.basis, np.array(self.projector.volume_shape)
+        for axes, wide in zip((basis.u, basis.w), beyond, strict=True):
+            if wide:
+                across = np.abs(axes).max(axis=0) > 0.5
+                sides = np.where(across, np.maximum(sides, _room(self.projector.volume_shape)), sides)
+        return replace(self, projector=replace(self.projector, volume_shape=tuple(int(n) for n in sides)))
+
+    def trusting(self, trust: Floats) -> Level:
+        """The level with the weight that each projection deserves, (projection,), 0 to 1."""
+        if np.all(trust == 1):
+            return self
+        (mask,) = arrays.keep_on_workers(self.mask * trust.astype(np.float32)[:, None, None])
+        return replace(self, mask=mask)
 
     def with_offsets(self, j_offset: NDArray[np.float64], k_offset: NDArray[np.float64]) -> Level:
         """The level at offsets given in unbinned pixels.
@@ -86,11 +88,10 @@ def whole_level(
     return Level(projector, data, mask, window, 1, projector.detector_shape, counting)
 
 
-def background_terms(detector_shape: tuple[int, int]) -> list[NDArray[np.float32]]:
-    """Images (j, k) of a background's terms: a constant, and slopes along j and k of 1 across the detector."""
-    j, k = (((np.arange(n) + 0.5) / n - 0.5).astype(np.float32) for n in detector_shape)
-    flat = np.ones(detector_shape, np.float32)
-    return [flat, flat * j[:, None], flat * k]
+def _room(shape: tuple[int, int, int]) -> NDArray[np.int64]:
+    """Sides of a volume with room around, its centre where it was."""
+    sides = np.array(shape)
+    return sides + 2 * np.ceil(sides * (_ROOM - 1) / 2).astype(int)
 
 
 def tapered_window(detector_shape: tuple[int, int], region: tuple[slice, slice]) -> NDArray[np.float32]:

@@ -18,6 +18,7 @@ from mumott_dask.scan.schema import validate_scan
 
 from .iterations import ENOUGH, outer_iterations, whole_step
 from .level import Level, whole_level
+from .views import beyond_view
 from .records import AlignmentStep
 from .result import alignment_dataset
 from .settings import Background, Gauge, Part, Settings, check_settings
@@ -180,7 +181,7 @@ def align_steps(
     history: list[AlignmentStep] = []
     verdict = (False, "interrupted")
     try:
-        level = _measured(scan, settings)
+        level, settings = _with_room(_measured(scan, settings), settings)
         begin = _chosen_start(level, settings, begin, isinstance(start, str) and start == "scan")
         settings = replace(settings, gauge=_chosen_gauge(settings, begin))
         for step in islice(outer_iterations(level, settings, begin), settings.iterations):
@@ -203,6 +204,18 @@ def _measured(scan: xr.Dataset, settings: Settings) -> Level:
         mask = mask * (~settings.excluded[:, None, None]).astype(np.float32)
     counting = signal_kind(scan, settings.variable) == "transmission"
     return whole_level(Projector.from_scan(scan), data, mask, settings.window, counting)
+
+
+def _with_room(level: Level, settings: Settings) -> tuple[Level, Settings]:
+    """Level and settings for a sample that the views cut: a larger volume, and an open beam nobody has seen."""
+    beyond = beyond_view(level)
+    if not any(beyond) or not settings.stages:
+        return level, settings
+    level = level.with_room(beyond)
+    if settings.method == "auto" and settings.background is None and level.counting:
+        settings = replace(settings, background="constant")
+    log.info("the views cut the sample: volume %s, background %s", level.projector.volume_shape, settings.background)
+    return level, settings
 
 
 def _chosen_start(level: Level, settings: Settings, begin: Start, may_choose: bool) -> Start:

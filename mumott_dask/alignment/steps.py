@@ -36,7 +36,7 @@ class Step:
 
     j: Floats  #: pixels of the level, then of the detector
     k: Floats
-    background: Floats  #: (projection, 3), absorbance
+    background: Floats  #: (projection, 3), absorbance: not a change but what is left by the tomogram
     rotation: Floats  #: (projection, 3), radians, in the sample's frame: R <- R exp([omega]x)
     deviations: Floats  #: (projection, unknown): standard errors, in the order of `Unknowns`
 

@@ -44,14 +44,14 @@ def adjoint(projector: Projector, projections: da.Array) -> da.Array:
 
 
 def gradient(
-    projector: Projector, volume: Any, data: da.Array, weights: da.Array
+    projector: Projector, volume: Any, data: da.Array, weights: da.Array, background: int
 ) -> tuple[da.Array, da.Array]:
     """Gradient and loss summed over chunks: one task a chunk, then a tree of sums."""
     step = delayed(_gradient, pure=True)
     blocks = _blocks(projector, data.chunks[0])
     whole = _whole(volume)
     images = zip(blocks, arrays.chunks(data), arrays.chunks(weights.rechunk(data.chunks)), strict=True)
-    total = _tree([step(block, whole, *pair) for block, *pair in images], _add_pairs)
+    total = _tree([step(block, whole, *pair, background) for block, *pair in images], _add_pairs)
     shape = (*projector.volume_shape, *data.shape[3:])
     return da.from_delayed(total[0], shape, np.float32), da.from_delayed(total[1], (), np.float64)
 
@@ -77,8 +77,10 @@ def _adjoint(projector: Projector, projections: Any) -> Any:
     return projector.adjoint(projections)
 
 
-def _gradient(projector: Projector, volume: Any, data: Any, weights: Any) -> tuple[Any, Any]:
-    return projector.gradient(volume, data, weights)
+def _gradient(
+    projector: Projector, volume: Any, data: Any, weights: Any, background: int
+) -> tuple[Any, Any]:
+    return projector.gradient(volume, data, weights, background)
 
 
 def _add(parts: list[Any]) -> Any:

@@ -20,6 +20,7 @@ from mumott_dask.errors import ScanError
 from mumott_dask.scan.schema import detector_shape, volume_shape
 
 from . import dask_blocks, numpy_arrays, splines
+from .backgrounds import without_background
 from .rays import LandingParameters, RayParameters, landing_parameters, ray_parameters
 
 Array = Any  #: NumPy or Dask, told apart at run time
@@ -183,13 +184,18 @@ class Projector:
             return dask_blocks.adjoint(self, projections)
         return numpy_arrays.adjoint(self, projections)
 
-    def gradient(self, volume: Array, data: Array, weights: Array) -> tuple[Array, Array]:
+    def gradient(
+        self, volume: Array, data: Array, weights: Array, background: int = 0
+    ) -> tuple[Array, Array]:
         """Adjoint of the weighted residual, and the loss: one task a chunk where the data are chunked.
 
         Parameters
         ----------
         volume : (x, y, z[, channel]) array
         data, weights : (projection, j, k[, channel]) array
+        background : int
+            Terms of a background that each image is free to hold (see `backgrounds.background_terms`): 0, 1
+            or 3. The residual is then the one that the best background leaves; without channels.
 
         Returns
         -------
@@ -201,9 +207,11 @@ class Projector:
         self._check(data, self.shape, "data")
         self._check(weights, self.shape, "weights")
         if arrays.is_chunked(data):
-            return dask_blocks.gradient(self, volume, data, weights)
+            return dask_blocks.gradient(self, volume, data, weights, background)
         residual = self.forward(volume)
         residual -= data
+        if background:
+            residual = without_background(residual, weights, background)
         weighted = residual * weights
         loss = np.vdot(residual, weighted).astype(np.float64) / 2
         return self.adjoint(weighted), loss

@@ -15,9 +15,6 @@ from .numba_cpu import OPTIONS
 from .rays import RayParameters, position, reach
 
 
-_CLEAR = 0.01  # voxels that the samples without a guard keep from the edge, for rounding
-
-
 def reproject(
     volume: NDArray[np.float32], rays: RayParameters, detector_shape: tuple[int, int], threads: bool
 ) -> NDArray[np.float32]:
@@ -55,6 +52,21 @@ def _weights(f):  # type: ignore[no-untyped-def]
 
 
 @numba.njit(inline="always")
+def _inside(start, slope, end, first, last):  # type: ignore[no-untyped-def]
+    """Narrow the samples [first, last) to those whose position is in [1, end), to the last bit.
+
+    A position is a monotone function of the sample's number, in float32 as well.
+    """
+    one = np.float32(1)
+    first, last = reach(start, slope, one, end, first, last)
+    while first < last and not (one <= position(start, slope, np.float32(first)) < end):
+        first += 1
+    while first < last and not (one <= position(start, slope, np.float32(last - 1)) < end):
+        last -= 1
+    return first, last
+
+
+@numba.njit(inline="always")
 def _guarded(flat, base, stride_a, stride_b, a, b, side_a, side_b):  # type: ignore[no-untyped-def]
     """Value of the spline at (a, b), whose coefficients are zero outside: for the samples near an edge."""
     ia, ib = int(np.floor(a)), int(np.floor(b))
@@ -85,7 +97,6 @@ def _forward(flat, shape, projections, axes, first, second, step, out):  # type:
     """
     strides = (shape[1] * shape[2], shape[2], 1)
     rows, columns = out.shape[1], out.shape[2]
-    first_inside, last_inside = np.float32(1 + _CLEAR), np.float32(2 + _CLEAR)
     for row in numba.prange(len(projections) * rows):
         n, j = projections[row // rows], row % rows
         sides = axes[n, 0], axes[n, 1], axes[n, 2]
@@ -97,8 +108,8 @@ def _forward(flat, shape, projections, axes, first, second, step, out):  # type:
             b0 = position(position(second[n, 0], second[n, 1], np.float32(j)), second[n, 2], np.float32(k))
             low, high = reach(a0, slope_a, np.float32(-2), np.float32(side_a + 1), 0, slices)
             low, high = reach(b0, slope_b, np.float32(-2), np.float32(side_b + 1), low, high)
-            inner, outer = reach(a0, slope_a, first_inside, np.float32(side_a) - last_inside, low, high)
-            inner, outer = reach(b0, slope_b, first_inside, np.float32(side_b) - last_inside, inner, outer)
+            inner, outer = _inside(a0, slope_a, np.float32(side_a - 2), low, high)
+            inner, outer = _inside(b0, slope_b, np.float32(side_b - 2), inner, outer)
             outer = max(outer, inner)
             total = np.float32(0)
             for s in range(inner, outer):

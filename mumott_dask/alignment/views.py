@@ -1,0 +1,30 @@
+"""Whether the views hold the whole sample, or cut it: what no volume of the detector's size can explain."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mumott_dask import arrays
+
+from .level import Level
+
+Floats = NDArray[np.float64]
+
+_EDGE = 3  # pixels of each edge that are looked at
+_CUT = 0.12  # of the image's high absorbances: above it at an edge, the sample goes on beyond
+_OFTEN = 0.1  # share of the edges
+
+
+def beyond_view(level: Level) -> tuple[bool, bool]:
+    """Whether the sample goes on beyond the view, along j and along k, in a tenth of the edges or more."""
+    shares = arrays.of_each_projection(_edges, level.data * level.mask)
+    cut = shares > _CUT
+    return bool(cut[:, :2].mean() > _OFTEN), bool(cut[:, 2:].mean() > _OFTEN)
+
+
+def _edges(images: NDArray[np.float32]) -> Floats:
+    """Mean over each edge (both of j, both of k) relative to the image's 95th percentile, (projection, 4)."""
+    high = np.maximum(np.percentile(images, 95, axis=(1, 2)), 1e-6)
+    edges = images[:, :_EDGE], images[:, -_EDGE:], images[:, :, :_EDGE], images[:, :, -_EDGE:]
+    return np.stack([edge.mean(axis=(1, 2)) / high for edge in edges], axis=1)
