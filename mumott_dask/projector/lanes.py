@@ -160,13 +160,14 @@ def with_blocks(typing, total, flat, base, at, stride, fa, fb):  # type: ignore[
         total, flat, base, at, stride, fa, fb = args
         start = _address(context, builder, sig.args[1], flat, base)
         past = builder.fsub(ir.Constant(_FLOATS, [1.0] * LANES), fb)
+        sums = [total, ir.Constant(_FLOATS, [0.0] * LANES)]  # two, so that additions wait less for each other
         for n, offset in enumerate(_unpacked(builder, at)):
             near = _loaded(builder, builder.gep(start, [offset]), _FLOATS)
             far = _loaded(builder, builder.gep(start, [builder.add(offset, stride)]), _FLOATS)
             share = builder.fmul(_picked(builder, fa, fa, [n] * LANES), builder.fsub(far, near))
             weight = _picked(builder, past, fb, [n] * 4 + [n + LANES] * 4)
-            total = builder.fadd(total, builder.fmul(weight, builder.fadd(near, share)))
-        return total
+            sums[n % 2] = builder.fadd(sums[n % 2], builder.fmul(weight, builder.fadd(near, share)))
+        return builder.fadd(*sums)
 
     return floats(floats, flat, types.int64, ints, types.int64, floats, floats), lower
 
@@ -194,6 +195,8 @@ def store(typing, flat, n, values):  # type: ignore[no-untyped-def]
 
 
 def _address(context: Any, builder: ir.IRBuilder, kind: Any, array: ir.Value, n: ir.Value) -> ir.Value:
+    if kind.ndim != 1 or kind.layout != "C":
+        raise TypeError(f"lanes are loaded from and stored to a contiguous line of numbers, not {kind}")
     return builder.gep(cgutils.create_struct_proxy(kind)(context, builder, array).data, [n])
 
 

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import numba_channels, numba_cpu
+from .lanes import LANES
 from .layout import blocks, pairs
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ def forward(projector: Projector, volume: NDArray[Any]) -> Floats:
     single = volume.ndim == 3
     kernels = numba_cpu if single else numba_channels
     kernel = kernels.forward_threaded if projector.threads else kernels.forward_serial
-    out = np.empty((*projector.shape, *volume.shape[3:]), np.float32)
+    out = np.zeros((*projector.shape, *volume.shape[3:]), np.float32)
     axes, *parameters = projector.rays
     for main in np.unique(axes[:, 0]):
         numbers = np.flatnonzero(axes[:, 0] == main)
@@ -42,6 +43,14 @@ def adjoint(projector: Projector, projections: NDArray[Any]) -> Floats:
     for first in range(0, len(projector), ADJOINT_BATCH):
         some = slice(first, first + ADJOINT_BATCH)
         batch = projections[some]
-        landing = (np.ascontiguousarray(along[:, some]) for along in projector.landing)
+        landing = (_padded(along[:, some]) for along in projector.landing)
         kernel(pairs(batch) if single else blocks(batch), *landing, out)
     return out
+
+
+def _padded(landing: Floats) -> Floats:
+    """Landing parameters with as many more as fit into lanes, far outside."""
+    more = -landing.shape[1] % LANES
+    padded = np.pad(np.ascontiguousarray(landing), ((0, 0), (0, more)))
+    padded[0, landing.shape[1] :] = -1e9
+    return padded
