@@ -133,19 +133,22 @@ def lane(typing, values, n):  # type: ignore[no-untyped-def]
 
 
 @intrinsic
-def corners(typing, flat, base, at):  # type: ignore[no-untyped-def]
-    """Four neighbours in memory for each lane, from ``flat[base + at]`` on, sorted into four lanes.
+def corners(typing, flat, base, at, n):  # type: ignore[no-untyped-def]
+    """Four neighbours in memory for each lane, from ``flat[base + at[n]]`` on, sorted into four lanes.
 
     Not checked: the kernels keep to positions inside.
     """
 
     def lower(context, builder, sig, args):  # type: ignore[no-untyped-def]
         start = _address(context, builder, sig.args[0], *args[:2])
-        places = (builder.gep(start, [offset]) for offset in _unpacked(builder, args[2]))
-        quads = [_loaded(builder, place, _QUAD) for place in places]
+        offsets = _address(context, builder, sig.args[2], *args[2:])
+        quads = []
+        for i in range(LANES):
+            offset = builder.sext(builder.load(builder.gep(offsets, [_INT(i)])), ir.IntType(64))
+            quads.append(_loaded(builder, builder.gep(start, [offset]), _QUAD))
         return context.make_tuple(builder, sig.return_type, _transposed(builder, quads))
 
-    return types.UniTuple(floats, 4)(flat, types.int64, ints), lower
+    return types.UniTuple(floats, 4)(flat, types.int64, at, types.int64), lower
 
 
 @intrinsic
@@ -188,10 +191,10 @@ def store(typing, flat, n, values):  # type: ignore[no-untyped-def]
 
     def lower(context, builder, sig, args):  # type: ignore[no-untyped-def]
         place = _address(context, builder, sig.args[0], *args[:2])
-        builder.store(args[2], builder.bitcast(place, _FLOATS.as_pointer()), align=4)
+        builder.store(args[2], builder.bitcast(place, args[2].type.as_pointer()), align=4)
         return context.get_dummy_value()
 
-    return types.void(flat, types.int64, floats), lower
+    return types.void(flat, types.int64, values), lower
 
 
 def _address(context: Any, builder: ir.IRBuilder, kind: Any, array: ir.Value, n: ir.Value) -> ir.Value:

@@ -13,7 +13,7 @@ from typing import Any
 import numba
 import numpy as np
 
-from .lanes import LANES, as_floats, clamped, corners, counting, lane, whole, zeros
+from .lanes import LANES, as_floats, clamped, corners, counting, lane, load, store, whole, zeros
 from .rays import bilinear, column, position, reach_of_rays
 
 OPTIONS: dict[str, Any] = {
@@ -28,12 +28,23 @@ CACHED = 512 * 1024
 
 
 @numba.njit(inline="always")
-def _sampled(flat, base, stride, a, b, end_a, end_b):  # type: ignore[no-untyped-def]
-    """Values at (a, b) of one image of `layout.pairs`, zero in its border and beyond."""
+def _place(n, a, b, end_a, end_b, stride, at, fractions):  # type: ignore[no-untyped-def]
+    """Note as number n where to find the corners of the samples at (a, b), moved into the border if outside.
+
+    Apart from `_fetched`: a processor runs ahead further in two short chains of work than in a long one.
+    """
     a, b = clamped(a, np.float32(0), end_a), clamped(b, np.float32(0), end_b)
     ia, ib = whole(a), whole(b)
-    near, far, near_b, far_b = corners(flat, base, ia * stride + (ib + ib))
-    return bilinear(near, near_b, far, far_b, a - as_floats(ia), b - as_floats(ib))
+    store(at, n * LANES, ia * stride + (ib + ib))
+    store(fractions[0], n * LANES, a - as_floats(ia))
+    store(fractions[1], n * LANES, b - as_floats(ib))
+
+
+@numba.njit(inline="always")
+def _fetched(n, flat, base, at, fractions):  # type: ignore[no-untyped-def]
+    """Values of the samples noted as number n, in the image of `layout.pairs` that begins at `base`."""
+    near, far, near_b, far_b = corners(flat, base, at, n * LANES)
+    return bilinear(near, near_b, far, far_b, load(fractions[0], n * LANES), load(fractions[1], n * LANES))
 
 
 @numba.njit(nogil=True, **OPTIONS)
@@ -42,6 +53,7 @@ def _forward_row(row, pairs, numbers, first, second, step, out):  # type: ignore
     flat = pairs.reshape(-1)
     size, stride = pairs.shape[1] * pairs.shape[2] * 2, np.int32(pairs.shape[2] * 2)
     end_a, end_b = np.float32(pairs.shape[1] - 1), np.float32(pairs.shape[2] - 2)
+    at, fractions = np.empty(len(pairs) * LANES, np.int32), np.empty((2, len(pairs) * LANES), np.float32)
     rows, columns = out.shape[1], out.shape[2]
     n, j = numbers[row // rows], row % rows
     a_row = position(first[n, 0] + np.float32(1), first[n, 1], np.float32(j))
@@ -51,12 +63,13 @@ def _forward_row(row, pairs, numbers, first, second, step, out):  # type: ignore
         a0, b0 = position(a_row, a_by_k, np.float32(k)), position(b_row, b_by_k, np.float32(k))
         low, high = reach_of_rays(a0, a_by_k, a_by_slice, LANES, end_a, 0, len(pairs))
         low, high = reach_of_rays(b0, b_by_k, b_by_slice, LANES, end_b, low, high)
-        a, b = position(a0, a_by_k, counting()), position(b0, b_by_k, counting())
+        a_rays, b_rays = position(a0, a_by_k, counting()), position(b0, b_by_k, counting())
+        for s in range(low, high):
+            a, b = (position(a_rays, a_by_slice, np.float32(s)), position(b_rays, b_by_slice, np.float32(s)))
+            _place(s, a, b, end_a, end_b, stride, at, fractions)
         total = zeros()
         for s in range(low, high):
-            a_here = position(a, a_by_slice, np.float32(s))
-            b_here = position(b, b_by_slice, np.float32(s))
-            total += _sampled(flat, s * size, stride, a_here, b_here, end_a, end_b)
+            total += _fetched(s, flat, s * size, at, fractions)
         total *= step[n]
         for i in range(min(LANES, columns - k)):
             out[n, j, k + i] = lane(total, i)
@@ -71,6 +84,7 @@ def _adjoint_plane(x, pairs, start, count, landing_j, landing_k, out):  # type: 
     flat = pairs.reshape(-1)
     size, stride = pairs.shape[1] * pairs.shape[2] * 2, np.int32(pairs.shape[2] * 2)
     j_end, k_end = np.float32(pairs.shape[1] - 1), np.float32(pairs.shape[2] - 2)
+    at, fractions = np.empty(count * LANES, np.int32), np.empty((2, count * LANES), np.float32)
     j_line, k_line = np.empty(count, np.float32), np.empty(count, np.float32)
     j_by_z, k_by_z = landing_j[3, start : start + count].copy(), landing_k[3, start : start + count].copy()
     for y in range(out.shape[1]):
@@ -81,7 +95,9 @@ def _adjoint_plane(x, pairs, start, count, landing_j, landing_k, out):  # type: 
             total, heights = zeros(), counting() + np.float32(z)
             for n in range(count):
                 j, k = position(j_line[n], j_by_z[n], heights), position(k_line[n], k_by_z[n], heights)
-                total += _sampled(flat, (start + n) * size, stride, j, k, j_end, k_end)
+                _place(n, j, k, j_end, k_end, stride, at, fractions)
+            for n in range(count):
+                total += _fetched(n, flat, (start + n) * size, at, fractions)
             for i in range(min(LANES, out.shape[2] - z)):
                 out[x, y, z + i] += lane(total, i)
 
