@@ -141,38 +141,37 @@ def corners(typing, flat, base, at, n):  # type: ignore[no-untyped-def]
 
     def lower(context, builder, sig, args):  # type: ignore[no-untyped-def]
         start = _address(context, builder, sig.args[0], *args[:2])
-        offsets = _address(context, builder, sig.args[2], *args[2:])
-        quads = []
-        for i in range(LANES):
-            offset = builder.sext(builder.load(builder.gep(offsets, [_INT(i)])), ir.IntType(64))
-            quads.append(_loaded(builder, builder.gep(start, [offset]), _QUAD))
+        offsets = _offsets(builder, _address(context, builder, sig.args[2], *args[2:]))
+        quads = [_loaded(builder, builder.gep(start, [offset]), _QUAD) for offset in offsets]
         return context.make_tuple(builder, sig.return_type, _transposed(builder, quads))
 
     return types.UniTuple(floats, 4)(flat, types.int64, at, types.int64), lower
 
 
 @intrinsic
-def with_blocks(typing, total, flat, base, at, stride, fa, fb):  # type: ignore[no-untyped-def]
+def with_blocks(typing, total, flat, base, at, n, stride, fa, fb):  # type: ignore[no-untyped-def]
     """Add eight samples of a block of four channels to `total`, whose halves are to be added at last.
 
-    Each lane of `at`, `fa` and `fb` is a sample: its corners are the two blocks from ``flat[base + at]`` on,
-    and the two that lie `stride` further on. Not checked.
+    Each of ``at[n]`` and on is a sample, as each lane of `fa` and `fb`: its corners are the two blocks from
+    ``flat[base + at[n]]`` on, and the two that lie `stride` further on. Not checked.
     """
 
     def lower(context, builder, sig, args):  # type: ignore[no-untyped-def]
-        total, flat, base, at, stride, fa, fb = args
+        total, flat, base, at, n, stride, fa, fb = args
         start = _address(context, builder, sig.args[1], flat, base)
+        offsets = _offsets(builder, _address(context, builder, sig.args[3], at, n))
         past = builder.fsub(ir.Constant(_FLOATS, [1.0] * LANES), fb)
         sums = [total, ir.Constant(_FLOATS, [0.0] * LANES)]  # two, so that additions wait less for each other
-        for n, offset in enumerate(_unpacked(builder, at)):
+        for i, offset in enumerate(offsets):
             near = _loaded(builder, builder.gep(start, [offset]), _FLOATS)
             far = _loaded(builder, builder.gep(start, [builder.add(offset, stride)]), _FLOATS)
-            share = builder.fmul(_picked(builder, fa, fa, [n] * LANES), builder.fsub(far, near))
-            weight = _picked(builder, past, fb, [n] * 4 + [n + LANES] * 4)
-            sums[n % 2] = builder.fadd(sums[n % 2], builder.fmul(weight, builder.fadd(near, share)))
+            share = builder.fmul(_picked(builder, fa, fa, [i] * LANES), builder.fsub(far, near))
+            weight = _picked(builder, past, fb, [i] * 4 + [i + LANES] * 4)
+            sums[i % 2] = builder.fadd(sums[i % 2], builder.fmul(weight, builder.fadd(near, share)))
         return builder.fadd(*sums)
 
-    return floats(floats, flat, types.int64, ints, types.int64, floats, floats), lower
+    numbers = types.int64
+    return floats(floats, flat, numbers, at, numbers, numbers, floats, floats), lower
 
 
 @intrinsic
@@ -203,15 +202,10 @@ def _address(context: Any, builder: ir.IRBuilder, kind: Any, array: ir.Value, n:
     return builder.gep(cgutils.create_struct_proxy(kind)(context, builder, array).data, [n])
 
 
-def _unpacked(builder: ir.IRBuilder, at: ir.Value) -> list[ir.Value]:
-    """Offsets as 64-bit numbers; two leave the vector at a time, which takes half the instructions."""
-    wide = ir.IntType(64)
-    pairs = builder.bitcast(at, ir.VectorType(wide, LANES // 2))
-    offsets = []
-    for n in range(LANES // 2):
-        pair = builder.extract_element(pairs, _INT(n))
-        offsets += [builder.and_(pair, wide(0xFFFFFFFF)), builder.lshr(pair, wide(32))]
-    return offsets
+def _offsets(builder: ir.IRBuilder, place: ir.Value) -> list[ir.Value]:
+    """As many offsets as lanes, read one by one: faster than taking them out of lanes."""
+    at = (builder.load(builder.gep(place, [_INT(i)])) for i in range(LANES))
+    return [builder.sext(offset, ir.IntType(64)) for offset in at]
 
 
 def _loaded(builder: ir.IRBuilder, place: ir.Value, kind: ir.VectorType) -> ir.Value:

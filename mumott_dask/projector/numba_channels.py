@@ -22,27 +22,38 @@ SLAB = 8 * 2**20
 
 
 @numba.njit(inline="always")
-def _add(totals, flat, block_size, base, last, size, stride, a, b, end_a, end_b):  # type: ignore[no-untyped-def]
-    """Add the samples at (a, b) of an image each, from `base` on and at most `last` further, to `totals`."""
+def _place(n, image, size, a, b, end_a, end_b, stride, at, fractions):  # type: ignore[no-untyped-def]
+    """Note as number n where to find the corners of samples at (a, b), each in another image."""
     a, b = clamped(a, np.float32(0), end_a), clamped(b, np.float32(0), end_b)
     ia, ib = whole(a), whole(b)
-    fa, fb = a - as_floats(ia), b - as_floats(ib)
-    image = whole(clamped(counting(), np.float32(0), np.float32(last)))
-    at = image * size + (ia * stride + ib * np.int32(CHANNELS))
+    store(at, n * LANES, image * size + (ia * stride + ib * np.int32(CHANNELS)))
+    store(fractions[0], n * LANES, a - as_floats(ia))
+    store(fractions[1], n * LANES, b - as_floats(ib))
+
+
+@numba.njit(inline="always")
+def _images(last):  # type: ignore[no-untyped-def]
+    """0, 1, 2, ... but at most `last`: the image of zeros."""
+    return whole(clamped(counting(), np.float32(0), np.float32(last)))
+
+
+@numba.njit(inline="always")
+def _add(n, totals, flat, base, block_size, stride, at, fractions):  # type: ignore[no-untyped-def]
+    """Add the samples noted as number n to the totals, (block, lane), of all channels."""
+    fa, fb = load(fractions[0], n * LANES), load(fractions[1], n * LANES)
     for block in range(len(totals) // LANES):
         total = load(totals, block * LANES)
-        total = with_blocks(total, flat, block * block_size + base, at, stride, fa, fb)
+        total = with_blocks(total, flat, base + block * block_size, at, n * LANES, stride, fa, fb)
         store(totals, block * LANES, total)
 
 
 @numba.njit(nogil=True, **OPTIONS)
-def _forward_rows(tile, blocks, slab, numbers, first, second, step, out):  # type: ignore[no-untyped-def]
-    """Add the line sums of `blocks` (block, slice, a, b, 4) within a slab along some rows of rays to `out`.
+def _forward_rows(tile, blocks, begin, end, numbers, first, second, step, out):  # type: ignore[no-untyped-def]
+    """Add the line sums of `blocks` (block, slice, a, b, 4), from slice `begin` to `end`, to some rows of `out`.
 
     Some slices at a time for all rays of the tile: neighbours read the same voxels while they are at hand.
     """
     flat = blocks.reshape(-1)
-    slices = blocks.shape[1] - 1
     stride = np.int32(blocks.shape[3] * CHANNELS)
     size = np.int32(blocks.shape[2] * stride)
     block_size = blocks.shape[1] * np.int64(size)
@@ -51,25 +62,33 @@ def _forward_rows(tile, blocks, slab, numbers, first, second, step, out):  # typ
     n, j0 = numbers[tile // across], tile % across * TILE
     rays = min(TILE, out.shape[1] - j0) * columns
     starts, within = np.empty((2, rays), np.float32), np.empty((2, rays), np.int64)
+    at, fractions = np.empty(columns * LANES, np.int32), np.empty((2, columns * LANES), np.float32)
+    crossing = np.empty(columns, np.int64)
     totals = np.zeros((rays, blocks.shape[0] * LANES), np.float32)
     for ray in range(rays):
         j, k = np.float32(j0 + ray // columns), np.float32(ray % columns)
         a0 = position(position(first[n, 0] + np.float32(1), first[n, 1], j), first[n, 2], k)
         b0 = position(position(second[n, 0] + np.float32(1), second[n, 1], j), second[n, 2], k)
-        low, high = reach(a0, first[n, 3], np.float32(0), end_a, slab[0], slab[1])
+        low, high = reach(a0, first[n, 3], np.float32(0), end_a, begin, end)
         low, high = reach(b0, second[n, 3], np.float32(0), end_b, low, high)
         starts[0, ray], starts[1, ray], within[0, ray], within[1, ray] = a0, b0, low, high
-    for s in range(slab[0], slab[1], LANES):
-        crossed, base, last = counting() + np.float32(s), s * np.int64(size), slices - s
-        for ray in range(rays):
-            if within[0, ray] < s + LANES and s < within[1, ray]:
-                a = position(starts[0, ray], first[n, 3], crossed)
-                b = position(starts[1, ray], second[n, 3], crossed)
-                _add(totals[ray], flat, block_size, base, last, size, stride, a, b, end_a, end_b)
+    for s in range(begin, end, LANES):
+        slices, images = counting() + np.float32(s), _images(blocks.shape[1] - 1 - s)
+        for row in range(0, rays, columns):
+            count = 0
+            for ray in range(row, row + columns):
+                if within[0, ray] < s + LANES and s < within[1, ray]:
+                    a = position(starts[0, ray], first[n, 3], slices)
+                    b = position(starts[1, ray], second[n, 3], slices)
+                    _place(count, images, size, a, b, end_a, end_b, stride, at, fractions)
+                    crossing[count] = ray
+                    count += 1
+            for i in range(count):
+                _add(i, totals[crossing[i]], flat, s * np.int64(size), block_size, stride, at, fractions)
     for ray in range(rays):
         for c in range(out.shape[3]):
-            at = c // CHANNELS * LANES + c % CHANNELS
-            total = totals[ray, at] + totals[ray, at + CHANNELS]
+            place = c // CHANNELS * LANES + c % CHANNELS
+            total = totals[ray, place] + totals[ray, place + CHANNELS]
             out[n, j0 + ray // columns, ray % columns, c] += total * step[n]
 
 
@@ -86,30 +105,32 @@ def _adjoint_tile(tile, blocks, landing_j, landing_k, out):  # type: ignore[no-u
     size = np.int32(blocks.shape[2] * stride)
     block_size = blocks.shape[1] * np.int64(size)
     j_end, k_end = np.float32(blocks.shape[2] - 2), np.float32(blocks.shape[3] - 2)
-    totals = np.empty(blocks.shape[0] * LANES, np.float32)
+    heights = out.shape[2]
+    at, fractions = np.empty(heights * LANES, np.int32), np.empty((2, heights * LANES), np.float32)
+    totals = np.empty((heights, blocks.shape[0] * LANES), np.float32)
     across = tiles_across(out.shape[1])
     x0, y0 = tile // across * TILE, tile % across * TILE
     at_once = max(1, CACHED // (2 * TILE * 4 * stride * blocks.shape[0]) // LANES) * LANES
-    j_line, k_line = np.empty(at_once, np.float32), np.empty(at_once, np.float32)
     for start in range(0, images, at_once):
-        count = min(at_once, images - start)
         for column in range(TILE * TILE):
             x, y = x0 + column // TILE, y0 + column % TILE
             if x >= out.shape[0] or y >= out.shape[1]:
                 continue
-            for n in range(0, count, LANES):
-                store(j_line, n, column_of_lanes(landing_j, start + n, x, y) + np.float32(1))
-                store(k_line, n, column_of_lanes(landing_k, start + n, x, y) + np.float32(1))
-            for z in range(out.shape[2]):
-                totals[:] = 0
-                for n in range(0, count, LANES):
-                    j = position(load(j_line, n), load(landing_j[3], start + n), np.float32(z))
-                    k = position(load(k_line, n), load(landing_k[3], start + n), np.float32(z))
-                    base, last = (start + n) * np.int64(size), images - start - n
-                    _add(totals, flat, block_size, base, last, size, stride, j, k, j_end, k_end)
+            totals[:] = 0
+            for n in range(start, min(start + at_once, images), LANES):
+                j_line, k_line = column_of_lanes(landing_j, n, x, y), column_of_lanes(landing_k, n, x, y)
+                j_by_z, k_by_z = load(landing_j[3], n), load(landing_k[3], n)
+                here = _images(images - n)
+                for z in range(heights):
+                    j = position(j_line, j_by_z, np.float32(z)) + np.float32(1)
+                    k = position(k_line, k_by_z, np.float32(z)) + np.float32(1)
+                    _place(z, here, size, j, k, j_end, k_end, stride, at, fractions)
+                for z in range(heights):
+                    _add(z, totals[z], flat, n * np.int64(size), block_size, stride, at, fractions)
+            for z in range(heights):
                 for c in range(out.shape[3]):
-                    at = c // CHANNELS * LANES + c % CHANNELS
-                    out[x, y, z, c] += totals[at] + totals[at + CHANNELS]
+                    place = c // CHANNELS * LANES + c % CHANNELS
+                    out[x, y, z, c] += totals[z, place] + totals[z, place + CHANNELS]
 
 
 @numba.njit(inline="always")
@@ -126,28 +147,29 @@ def tiles_across(side):  # type: ignore[no-untyped-def]
 
 
 @numba.njit(inline="always")
-def slabs(blocks):  # type: ignore[no-untyped-def]
-    """Ranges of slices that all projections run through while they are at hand, (slab, 2)."""
-    slices = blocks.shape[1] - 1
-    thick = max(1, SLAB // (blocks.nbytes // blocks.shape[1]) // LANES) * LANES
-    starts = np.arange(0, slices, thick)
-    return np.stack((starts, np.minimum(starts + thick, slices)), axis=1)
+def slices_at_once(blocks):  # type: ignore[no-untyped-def]
+    """Slices that all projections run through while they are at hand."""
+    return max(1, SLAB // (blocks.nbytes // blocks.shape[1]) // LANES) * LANES
 
 
 @numba.njit(parallel=True, nogil=True, **OPTIONS)
 def forward_threaded(blocks, numbers, first, second, step, out):  # type: ignore[no-untyped-def]
     """Add the line sums of `blocks` to the projections `numbers` of `out`, over all threads."""
-    for slab in slabs(blocks):
+    slices, thick = blocks.shape[1] - 1, slices_at_once(blocks)
+    for begin in range(0, slices, thick):
+        end = min(begin + thick, slices)
         for tile in numba.prange(len(numbers) * tiles_across(out.shape[1])):
-            _forward_rows(np.int64(tile), blocks, slab, numbers, first, second, step, out)
+            _forward_rows(np.int64(tile), blocks, begin, end, numbers, first, second, step, out)
 
 
 @numba.njit(nogil=True, **OPTIONS)
 def forward_serial(blocks, numbers, first, second, step, out):  # type: ignore[no-untyped-def]
     """Add the line sums of `blocks` to the projections `numbers` of `out`, in one thread."""
-    for slab in slabs(blocks):
+    slices, thick = blocks.shape[1] - 1, slices_at_once(blocks)
+    for begin in range(0, slices, thick):
+        end = min(begin + thick, slices)
         for tile in range(len(numbers) * tiles_across(out.shape[1])):
-            _forward_rows(tile, blocks, slab, numbers, first, second, step, out)
+            _forward_rows(tile, blocks, begin, end, numbers, first, second, step, out)
 
 
 @numba.njit(parallel=True, nogil=True, **OPTIONS)
