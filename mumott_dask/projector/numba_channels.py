@@ -49,7 +49,7 @@ def _add(n, totals, flat, base, block_size, stride, at, fractions):  # type: ign
 
 @numba.njit(nogil=True, **OPTIONS)
 def _forward_rows(tile, blocks, begin, end, numbers, first, second, step, out):  # type: ignore[no-untyped-def]
-    """Add the line sums of `blocks` (block, slice, a, b, 4), from slice `begin` to `end`, to some rows of `out`.
+    """Add line sums of `blocks` (block, slice, a, b, 4), from slice `begin` to `end`, to some rows of `out`.
 
     Some slices at a time for all rays of the tile: neighbours read the same voxels while they are at hand.
     """

@@ -8,6 +8,7 @@ from scipy.ndimage import map_coordinates
 from scipy.spatial.transform import Rotation
 
 from mumott_dask import Projector
+from mumott_dask.projector.numba_channels import SLAB
 
 DIRECTIONS = np.array([[0.0, 1.0, 0.0], [1.0, 0.0, 0.0], [0.0, 0.0, 1.0]])  # p, j, k in the laboratory
 WITHIN = 1e-5  # of the largest value
@@ -164,6 +165,30 @@ def test_channels_are_projected_one_by_one(seed, channels):
         for c in range(channels):
             assert_agree(forward[..., c], reference_forward(A, volume[..., c]))
             assert_agree(adjoint[..., c], reference_adjoint(A, images[..., c]))
+
+
+@pytest.mark.parametrize("threads", [True, False])
+def test_a_volume_of_channels_beyond_the_cache(threads):
+    """Several slabs of the volume, tiles of the detector and the volume, and more projections than a batch."""
+    random = np.random.default_rng(0)
+    rotation = Rotation.random(70, rng=2).as_matrix()
+    A = Projector(rotation, *random.normal(size=(2, 70)), (34, 35, 36), (19, 37), threads=threads)
+    volume = random.random((*A.volume_shape, 33), np.float32)
+    images = random.random((*A.shape, 5), np.float32)
+    assert volume.nbytes > SLAB / 2  # and its copy is larger by its border and to whole blocks of channels
+    some = A[:3]
+    forward, adjoint = some.forward(volume), A.adjoint(images)
+    for c in (0, 17, 32):
+        assert_agree(forward[..., c], reference_forward(some, volume[..., c]))
+    assert_agree(adjoint[..., 4], reference_adjoint(A, images[..., 4]))
+
+
+def test_one_channel_is_the_same_with_and_without_its_axis():
+    random = np.random.default_rng(0)
+    A = Projector(Rotation.random(9, rng=2).as_matrix(), *random.normal(size=(2, 9)), (15, 16, 17), (18, 19))
+    volume, images = random.random(A.volume_shape, np.float32), random.random(A.shape, np.float32)
+    assert_agree(A.forward(volume[..., None])[..., 0], A.forward(volume))
+    assert_agree(A.adjoint(images[..., None])[..., 0], A.adjoint(images))
 
 
 @settings(deadline=None, max_examples=60)
