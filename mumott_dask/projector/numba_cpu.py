@@ -26,6 +26,9 @@ OPTIONS: dict[str, Any] = {
 CACHED = 512 * 1024
 """Bytes of projections that an adjoint kernel sums over at a time: about half of a core's cache."""
 
+PLANES = 2
+"""Planes of the volume that share these bytes; with more of them, threads would wait longer at the end."""
+
 
 @numba.njit(inline="always")
 def _place(n, a, b, end_a, end_b, stride, at, fractions):  # type: ignore[no-untyped-def]
@@ -102,10 +105,14 @@ def _adjoint_plane(x, pairs, start, count, landing_j, landing_k, out):  # type: 
                 out[x, y, z + i] += lane(total, i)
 
 
-@numba.njit(inline="always")
-def images_at_once(size):  # type: ignore[no-untyped-def]
-    """Images of some bytes that an adjoint kernel sums over at a time."""
-    return max(1, CACHED // size)
+@numba.njit(nogil=True, **OPTIONS)
+def _adjoint_planes(tile, pairs, landing_j, landing_k, out):  # type: ignore[no-untyped-def]
+    """Add what lands on `pairs` to a few planes of `out`: some images at a time, while they are at hand."""
+    at_once = max(1, CACHED // pairs[0].nbytes)
+    for start in range(0, len(pairs), at_once):
+        for x in range(tile * PLANES, min((tile + 1) * PLANES, out.shape[0])):
+            count = min(at_once, len(pairs) - start)
+            _adjoint_plane(x, pairs, start, count, landing_j, landing_k, out)
 
 
 @numba.njit(parallel=True, nogil=True, **OPTIONS)
@@ -125,18 +132,12 @@ def forward_serial(pairs, numbers, first, second, step, out):  # type: ignore[no
 @numba.njit(parallel=True, nogil=True, **OPTIONS)
 def adjoint_threaded(pairs, landing_j, landing_k, out):  # type: ignore[no-untyped-def]
     """Add what lands on `pairs` to `out`, over all threads."""
-    at_once = images_at_once(pairs[0].nbytes)
-    for start in range(0, len(pairs), at_once):
-        count = min(at_once, len(pairs) - start)
-        for x in numba.prange(out.shape[0]):
-            _adjoint_plane(np.int64(x), pairs, start, count, landing_j, landing_k, out)
+    for tile in numba.prange(-(-out.shape[0] // PLANES)):
+        _adjoint_planes(np.int64(tile), pairs, landing_j, landing_k, out)
 
 
 @numba.njit(nogil=True, **OPTIONS)
 def adjoint_serial(pairs, landing_j, landing_k, out):  # type: ignore[no-untyped-def]
     """Add what lands on `pairs` to `out`, in one thread."""
-    at_once = images_at_once(pairs[0].nbytes)
-    for start in range(0, len(pairs), at_once):
-        count = min(at_once, len(pairs) - start)
-        for x in range(out.shape[0]):
-            _adjoint_plane(x, pairs, start, count, landing_j, landing_k, out)
+    for tile in range(-(-out.shape[0] // PLANES)):
+        _adjoint_planes(tile, pairs, landing_j, landing_k, out)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,8 +17,8 @@ if TYPE_CHECKING:
 
 Floats = NDArray[np.float32]
 
-ADJOINT_BATCH = 64
-"""Projections that are laid out at a time, so that their copies take little memory."""
+LAID_OUT = 64 * 2**20
+"""Bytes of projections that are laid out at a time, so that their copies take little memory."""
 
 
 def forward(projector: Projector, volume: NDArray[Any]) -> Floats:
@@ -40,8 +41,9 @@ def adjoint(projector: Projector, projections: NDArray[Any]) -> Floats:
     kernels = numba_cpu if single else numba_channels
     kernel = kernels.adjoint_threaded if projector.threads else kernels.adjoint_serial
     out = np.zeros((*projector.volume_shape, *projections.shape[3:]), np.float32)
-    for first in range(0, len(projector), ADJOINT_BATCH):
-        some = slice(first, first + ADJOINT_BATCH)
+    at_once = max(LANES, LAID_OUT // (4 * max(1, math.prod(projections.shape[1:]))))
+    for first in range(0, len(projector), at_once):
+        some = slice(first, first + at_once)
         batch = projections[some]
         landing = (_padded(along[:, some]) for along in projector.landing)
         kernel(pairs(batch) if single else blocks(batch), *landing, out)
