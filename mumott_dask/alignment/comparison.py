@@ -6,12 +6,13 @@ from os import PathLike
 
 import numpy as np
 import xarray as xr
+from numpy.typing import NDArray
 
 from mumott_dask import geometry
 from mumott_dask.errors import ScanError
 from mumott_dask.scan.schema import scan_basis
 
-from .result import offsets_by_label, open_alignment
+from .result import offsets_by_label, open_alignment, rotation_by_label
 
 Offsets = xr.Dataset | str | PathLike[str]
 
@@ -32,7 +33,8 @@ def compare(a: Offsets, b: Offsets, scan: xr.Dataset) -> xr.Dataset:
     Dataset
         `j_difference` and `k_difference` by projection, pixels; attributes `rms`, which is
         ``sqrt(mean((dj^2 + dk^2) / 2))``, `largest`, the largest absolute value of both, and `gauge`, the
-        movement (x, y, z) that was taken out, voxels.
+        movement (x, y, z) that was taken out, voxels; projections in the attribute `wrong`, which one of the
+        two calls entirely wrong, count for neither.
 
     Raises
     ------
@@ -41,7 +43,8 @@ def compare(a: Offsets, b: Offsets, scan: xr.Dataset) -> xr.Dataset:
     """
     (ja, ka), (jb, kb) = _offsets(a, scan), _offsets(b, scan)
     axes = scan_basis(_as_seen(scan, b, a))
-    d = geometry.gauge_vector(ja - jb, ka - kb, axes)
+    counted = ~_wrong(scan, a, b)
+    d = geometry.gauge_vector(*(np.where(counted, each, np.nan) for each in (ja - jb, ka - kb)), axes)
     dj, dk = geometry.gauge_offsets(d, axes)
     j, k = ja - jb - dj, ka - kb - dk
     units = {"units": "pixel"}
@@ -49,8 +52,9 @@ def compare(a: Offsets, b: Offsets, scan: xr.Dataset) -> xr.Dataset:
         {"j_difference": ("projection", j, units), "k_difference": ("projection", k, units)},
         coords={"projection": np.asarray(scan["projection"])},
         attrs={
-            "rms": geometry.rms_offsets(j, k),
-            "largest": float(max(np.abs(j).max(), np.abs(k).max())),
+            "rms": geometry.rms_offsets(j[counted], k[counted]),
+            "largest": float(max(np.abs(j[counted]).max(), np.abs(k[counted]).max())),
+            "wrong": np.asarray(scan["projection"])[~counted].tolist(),
             "gauge": d.tolist(),
         },
     )
@@ -63,11 +67,22 @@ def _as_seen(scan: xr.Dataset, *sources: Offsets) -> xr.Dataset:
             if "rotation_true" in scan.coords:
                 return scan.assign_coords(rotation=scan["rotation_true"])
             continue
-        found = source if isinstance(source, xr.Dataset) else open_alignment(source)
-        if "rotation" in found.variables:
-            rotation = found["rotation"].sel(projection=scan["projection"].values)
-            return scan.assign_coords(rotation=(scan["rotation"].dims, rotation.values))
+        rotation = rotation_by_label(scan, source)
+        if rotation is not None:
+            return scan.assign_coords(rotation=(scan["rotation"].dims, rotation))
     return scan
+
+
+def _wrong(scan: xr.Dataset, *sources: Offsets) -> NDArray[np.bool_]:
+    """Which projections an alignment calls wrong, or a simulation made so."""
+    wrong = np.zeros(scan.sizes["projection"], bool)
+    for source in sources:
+        if isinstance(source, str) and source == "truth":
+            wrong |= np.asarray(scan.get("wrong_true", wrong))
+            continue
+        found = source if isinstance(source, xr.Dataset) else open_alignment(source)
+        wrong |= np.isin(scan["projection"], found.attrs.get("wrong", []))
+    return wrong
 
 
 def _offsets(source: Offsets, scan: xr.Dataset) -> tuple[np.ndarray, np.ndarray]:

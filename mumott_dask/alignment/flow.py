@@ -18,34 +18,13 @@ from mumott_dask.projector import Projector
 from mumott_dask.projector.backgrounds import background_terms, without_background
 
 from .level import Level
+from .records import Unknowns
 
 Floats = NDArray[np.float64]
 Images = NDArray[np.float32]
 
 _LN10 = np.float32(np.log(10))
 _LARGEST_RESIDUAL = np.float32(1.0)  # absorbance; beyond it a pixel is wrong, and its exponential would rule
-
-
-class Unknowns(NamedTuple):
-    """What is unknown of each projection: its offsets, and a background and rotations where asked for."""
-
-    background: int = 0  #: terms: 0, 1 (constant) or 3 (and the slopes along j and k)
-    rotations: bool = False  #: three small rotations about the sample's axes
-
-    @property
-    def count(self) -> int:
-        """Number of unknowns of a projection, in the order j, k, background, rotations."""
-        return 2 + self.background + 3 * self.rotations
-
-    @property
-    def background_part(self) -> slice:
-        """Where the background stands among them."""
-        return slice(2, 2 + self.background)
-
-    @property
-    def rotation_part(self) -> slice:
-        """Where the rotations stand among them."""
-        return slice(2 + self.background, self.count)
 
 
 class Systems(NamedTuple):

@@ -13,9 +13,9 @@ from mumott_dask import geometry
 from mumott_dask.arrays import chunk_lengths
 from mumott_dask.reconstruction import mitra_steps, sirt_weights
 
-from .flow import Systems, Unknowns, small_systems
+from .flow import Systems, small_systems
 from .level import Level, centre_of_mass, moved, resampled
-from .records import AlignmentStep, Stage
+from .records import TRUSTED, AlignmentStep, Stage
 from .settings import Settings
 from .start import Start
 from .steps import Step, admissible, capped, instrument, solved, turned, without_common_turns
@@ -29,7 +29,6 @@ _CENTRED = 0.05  # voxels from the wanted centre of mass that are left as they a
 _LARGEST_STEP = 1.0  # pixels of the level
 _LARGEST_TURN = np.radians(1.0)
 _USUAL = 3.0  # times the median residual: beyond, a projection loses its weight
-TRUSTED = 0.5  # a projection of less weight is called wrong
 
 
 @dataclass(frozen=True)
@@ -88,7 +87,8 @@ def outer_iterations(whole: Level, settings: Settings, start: Start) -> Iterator
                 state.rotation,
                 step.background,
                 state.trust,
-                step.deviations,
+                step.deviations * settings.unknowns.scales(stage.binning),
+                settings.unknowns,
             )
 
 
@@ -103,7 +103,7 @@ def _stage_iterations(
         here = at_state(level, state)
         if weighted is None or weights is None or _distance(here, weighted) > _STALE:
             weights, weighted = sirt_weights(here.projector, chunk_lengths(here.data)), here
-        rays = weights.rays * here.mask
+        rays = weights.rays * here.trusting(state.trust).mask
         inner = mitra_steps(
             here.projector,
             here.data,
@@ -139,8 +139,8 @@ def after(step: Step, state: State, trust: Floats) -> State:
 
 
 def at_state(level: Level, state: State) -> Level:
-    """The level with a state's geometry, masked where it is not trusted."""
-    here = level.with_offsets(state.j, state.k).trusting(state.trust)
+    """The level with a state's geometry."""
+    here = level.with_offsets(state.j, state.k)
     return replace(here, projector=here.projector.with_rotation(state.rotation))
 
 
@@ -156,8 +156,9 @@ def _step(systems: Systems, settings: Settings, stage: Stage, state: State) -> S
         by_turns = systems.matrix[:, :, unknowns.rotation_part]
         systems = systems._replace(side=systems.side - np.einsum("nab,nb->na", by_turns, common))
         if not settings.refine_angles:
-            free = free.copy()
             free[:, unknowns.rotation_part] = False
+    if stage != settings.stages[-1]:  # smoothing as wide as a coarse stage's leads them astray
+        free[:, unknowns.rotation_part] = False
     step = capped(solved(systems, unknowns, free), _LARGEST_STEP, _LARGEST_TURN)
     n, own = stage.binning, step.rotation
     if settings.refine_angles:
@@ -182,7 +183,7 @@ def _largest(step: Step, settings: Settings, state: State, level: Level) -> floa
     counted = _counted(settings, state)
     shifts = np.maximum(np.abs(step.j), np.abs(step.k))[counted]
     turns = np.linalg.norm(step.rotation, axis=1)[counted]
-    return float(max(shifts.max(), turns.max() * min(level.detector_shape) / 2))
+    return float(max(shifts.max(), turns.max() * min(level.detector_shape) / 4))
 
 
 def centred(level: Level, settings: Settings, state: State) -> State:

@@ -3,11 +3,41 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
+
+TRUSTED = 0.5
+"""Weight of a projection below which it is called wrong."""
+
+
+class Unknowns(NamedTuple):
+    """What is unknown of each projection: its offsets, and a background and rotations where asked for."""
+
+    background: int = 0  #: terms: 0, 1 (constant) or 3 (and the slopes along j and k)
+    rotations: bool = False  #: three small rotations about the sample's axes
+
+    @property
+    def count(self) -> int:
+        """Number of unknowns of a projection, in the order j, k, background, rotations."""
+        return 2 + self.background + 3 * self.rotations
+
+    @property
+    def background_part(self) -> slice:
+        """Where the background stands among them."""
+        return slice(2, 2 + self.background)
+
+    @property
+    def rotation_part(self) -> slice:
+        """Where the rotations stand among them."""
+        return slice(2 + self.background, self.count)
+
+    def scales(self, binning: int) -> Floats:
+        """What a level's units are in unbinned ones, (unknown,)."""
+        return np.array([binning, binning, *[1.0] * (self.count - 2)])
 
 
 @dataclass(frozen=True)
@@ -27,7 +57,8 @@ class AlignmentStep:
     rotation: Floats | None = None  #: (projection, 3, 3), as refined so far
     background: Floats | None = None  #: (projection, 3), absorbance: constant, slopes across the detector
     trust: Floats | None = None  #: (projection,): weight, 0 for a projection that is entirely wrong
-    deviations: Floats | None = None  #: (projection, unknown): standard errors, pixels of the level, radians
+    deviations: Floats | None = None  #: (projection, unknown): standard errors, pixels, absorbance, radians
+    unknowns: Unknowns | None = None  #: what the unknowns are
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from mumott_dask.errors import ScanError
 from mumott_dask.reconstruction import tomogram_array
 from mumott_dask.scan.zarr_store import open_dataset, write_dataset
 
-from .records import AlignmentStep
+from .records import TRUSTED, AlignmentStep
 
 
 def alignment_dataset(
@@ -60,9 +60,35 @@ def alignment_dataset(
             "source": scan.attrs.get("source", ""),
         },
     )
+    result = result.assign(_found_besides(last))
+    if last.trust is not None:
+        result.attrs["wrong"] = [int(label) for label in result["projection"].values[last.trust < TRUSTED]]
     if last.tomogram is not None:
         result["tomogram"] = tomogram_array(last.tomogram, scan)
     return result
+
+
+def _found_besides(last: AlignmentStep) -> dict[str, Any]:
+    """Standard errors, weights and what else was unknown of each projection."""
+    unknowns, deviations = last.unknowns, last.deviations
+    if unknowns is None or deviations is None or last.trust is None:
+        return {}
+    found: dict[str, Any] = {
+        "j_offset_std": ("projection", deviations[:, 0], {"units": "pixel"}),
+        "k_offset_std": ("projection", deviations[:, 1], {"units": "pixel"}),
+        "weight": ("projection", last.trust, {"long_name": "0 for a projection that is entirely wrong"}),
+    }
+    if unknowns.background and last.background is not None:
+        terms = last.background[:, : unknowns.background]
+        found["background"] = (("projection", "term"), terms, {"units": "absorbance"})
+    if unknowns.rotations:
+        found["rotation"] = (("projection", "row", "col"), last.rotation)
+        found["rotation_std"] = (
+            ("projection", "xyz"),
+            deviations[:, unknowns.rotation_part],
+            {"units": "radian"},
+        )
+    return found
 
 
 def write_alignment(result: xr.Dataset, path: str | PathLike[str], overwrite: bool = False) -> None:
@@ -91,7 +117,7 @@ def open_alignment(path: str | PathLike[str]) -> xr.Dataset:
 
 
 def with_offsets(scan: xr.Dataset, alignment: xr.Dataset | str | PathLike[str]) -> xr.Dataset:
-    """The scan with the offsets of an alignment in its geometry.
+    """The scan with the offsets of an alignment, and its rotations where they were refined, in its geometry.
 
     Parameters
     ----------
@@ -107,9 +133,19 @@ def with_offsets(scan: xr.Dataset, alignment: xr.Dataset | str | PathLike[str]) 
     """
     j_offset, k_offset = offsets_by_label(scan, alignment)
     attrs = {"units": "pixel"}
-    return scan.assign_coords(
+    scan = scan.assign_coords(
         j_offset=("projection", j_offset, attrs), k_offset=("projection", k_offset, attrs)
     )
+    rotation = rotation_by_label(scan, alignment)
+    return scan if rotation is None else scan.assign_coords(rotation=(scan["rotation"].dims, rotation))
+
+
+def rotation_by_label(scan: xr.Dataset, alignment: xr.Dataset | str | PathLike[str]) -> Any:
+    """Rotations of an alignment in the order of a scan's projections; None where it has not refined them."""
+    alignment = alignment if isinstance(alignment, xr.Dataset) else open_alignment(alignment)
+    if "rotation" not in alignment.variables:
+        return None
+    return np.array(alignment["rotation"].sel(projection=np.asarray(scan["projection"])))
 
 
 def offsets_by_label(scan: xr.Dataset, alignment: xr.Dataset | str | PathLike[str]) -> tuple[Any, Any]:

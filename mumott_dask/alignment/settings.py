@@ -15,8 +15,7 @@ from mumott_dask import geometry
 from mumott_dask.errors import ScanError
 from mumott_dask.scan.schema import detector_shape, scan_basis, volume_shape
 
-from .flow import Unknowns
-from .records import Stage, default_stages, tutorial_stages
+from .records import Stage, Unknowns, default_stages, tutorial_stages
 
 METHODS = ("auto", "line", "optical-flow", "tutorial")
 GAUGES = ("auto", "keep", "mass")

@@ -15,7 +15,8 @@ from scipy.spatial.transform import Rotation
 
 from mumott_dask import geometry
 
-from .flow import Systems, Unknowns
+from .flow import Systems
+from .records import Unknowns
 
 Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
