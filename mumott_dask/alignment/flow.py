@@ -24,6 +24,7 @@ Floats = NDArray[np.float64]
 Images = NDArray[np.float32]
 
 _LN10 = np.float32(np.log(10))
+_MOST_TAKEN = 0.9
 _LARGEST_RESIDUAL = np.float32(1.0)  # absorbance; beyond it a pixel is wrong, and its exponential would rule
 
 
@@ -32,9 +33,16 @@ class Systems(NamedTuple):
 
     matrix: Floats  #: (projection, a, b): normal matrices H
     side: Floats  #: (projection, a): right-hand sides
-    spread: Floats  #: (projection, a, b): covariance of the right-hand sides, from the residuals themselves
+    spread: Floats  #: (projection, a, b): covariance of the right-hand sides, from the noise
     squares: Floats  #: (projection,): sum of squared residuals over unmasked pixels
     pixels: Floats  #: (projection,): their number
+    seen: Floats  #: (projection,): number of pixels that see the sample, (sum P)^2 / sum P^2
+    filled: float  #: number of voxels that hold it, (sum V)^2 / sum V^2
+
+    @property
+    def taken(self) -> float:
+        """Share of what the data say that the tomogram, unknown as well, takes for itself."""
+        return float(min(self.filled / max(self.seen.sum(), 1), _MOST_TAKEN))
 
     @property
     def residual(self) -> float:
@@ -70,10 +78,11 @@ def small_systems(level: Level, tomogram: Images, smoothing: float, unknowns: Un
     )
     (sums,) = arrays.materialise(sums)
     m = unknowns.count
-    matrix, side, spread, squares, pixels = np.split(sums, np.cumsum([m * m, m, m * m, 1]), axis=1)
-    return Systems(
-        matrix.reshape(-1, m, m), side, spread.reshape(-1, m, m), squares.ravel(), pixels.ravel()
-    )
+    matrix, side, spread, *counts = np.split(sums, np.cumsum([m * m, m, m * m, 1, 1]), axis=1)
+    squares, pixels, seen = (each.ravel() for each in counts)
+    filled = tomogram.sum(dtype=np.float64) ** 2 / max(np.vdot(tomogram, tomogram), 1e-30)
+    systems = matrix.reshape(-1, m, m), side, spread.reshape(-1, m, m)
+    return Systems(*systems, squares, pixels, seen, float(filled))
 
 
 def normal_sums(
@@ -91,19 +100,25 @@ def normal_sums(
     residual = np.clip(data - predicted, -_LARGEST_RESIDUAL, _LARGEST_RESIDUAL) * mask
     pixels = mask.sum(axis=(1, 2), dtype=np.float64)
     weight = window * mask
-    left = without_background(residual, mask, unknowns.background) * mask if unknowns.background else residual
+    if unknowns.background:
+        left = without_background(residual, mask, unknowns.background) * mask
+    else:
+        left = residual
     squares = _sums(left, left)
+    flux = np.ones_like(predicted)
     if counting:  # of counts with mean 10**-P, not of their logarithm, which is biased where they are few
-        residual = (1 - np.exp(-_LN10 * residual)) / _LN10 * mask
-        weight = weight * np.exp(-_LN10 * np.maximum(arrays.smooth(predicted, 1.0, "nearest"), 0))
+        residual, left = ((1 - np.exp(-_LN10 * each)) / _LN10 * mask for each in (residual, left))
+        flux = np.exp(-_LN10 * np.maximum(arrays.smooth(predicted, 1.0, "nearest"), 0))
+        weight = weight * flux
+    variance = noise_variance(left, mask, flux)
     slopes = derivatives(projector, tomogram, predicted, smoothing, unknowns)
     weighted = [slope * weight for slope in slopes]
     influence = [arrays.smooth(each, smoothing) * mask for each in weighted]
-    noise = [each * residual for each in influence]
     matrix = [_sums(a, b) for a in weighted for b in slopes]
     side = [_sums(each, residual) for each in influence]
-    spread = [_sums(a, b) for a in noise for b in noise]
-    return np.stack([*matrix, *side, *spread, squares, pixels], axis=1)
+    spread = [_sums(a, b * variance) for a in influence for b in influence]
+    seen = np.square(_sums(predicted, mask)) / np.maximum(_sums(predicted * mask, predicted), 1e-30)
+    return np.stack([*matrix, *side, *spread, squares, pixels, seen], axis=1)
 
 
 def derivatives(
@@ -119,6 +134,25 @@ def derivatives(
             arrays.smooth(np.ascontiguousarray(turned[..., axis]), smoothing, "nearest") for axis in range(3)
         ]
     return slopes
+
+
+def noise_variance(residual: Images, mask: Images, flux: Images) -> Images:
+    """Variance of the noise of every pixel, (projection, j, k), as what is left at the finest scale.
+
+    Differences of differences of neighbours see next to nothing but noise (Immerkaer, Comput. Vis. Image
+    Underst. 64, 300 (1996)): what the model can't explain varies more slowly.
+
+    Parameters
+    ----------
+    residual, mask : (projection, j, k) array
+    flux : (projection, j, k) array
+        What the variance is inversely proportional to.
+    """
+    even = residual * np.sqrt(flux)
+    crossed = even[:, 1:, 1:] - even[:, 1:, :-1] - even[:, :-1, 1:] + even[:, :-1, :-1]
+    valid = (mask[:, 1:, 1:] * mask[:, 1:, :-1] * mask[:, :-1, 1:] * mask[:, :-1, :-1]) > 0
+    level = _sums(crossed, crossed * valid) / np.maximum(4 * valid.sum(axis=(1, 2)), 1)
+    return level.astype(np.float32)[:, None, None] / flux
 
 
 def torques(tomogram: Images) -> Images:

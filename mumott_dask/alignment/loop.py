@@ -214,7 +214,11 @@ def _with_room(level: Level, settings: Settings) -> tuple[Level, Settings]:
     level = level.with_room(beyond)
     if settings.method == "auto" and settings.background is None and level.counting:
         settings = replace(settings, background="constant")
-    log.info("the views cut the sample: volume %s, background %s", level.projector.volume_shape, settings.background)
+    log.info(
+        "the views cut the sample: volume %s, background %s",
+        level.projector.volume_shape,
+        settings.background,
+    )
     return level, settings
 
 

@@ -79,9 +79,7 @@ class Settings:
     @property
     def free_gauge(self) -> NDArray[np.float64]:
         """Directions, (3, n), in which the sample may be moved with the held offsets as they are."""
-        return geometry.free_gauge(
-            self.scan_axes, self.held_j & ~self.excluded, self.held_k & ~self.excluded
-        )
+        return geometry.free_gauge(self.scan_axes, self.held_j & ~self.excluded, self.held_k & ~self.excluded)
 
     def attrs(self, labels: NDArray[Any]) -> dict[str, Any]:
         """The settings as attributes that a file can hold."""

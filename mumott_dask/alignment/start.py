@@ -61,7 +61,9 @@ def line_start(level: Level, settings: Settings, before: Start) -> Start:
     anchors = held if held.any() or not before.meant else np.ones_like(held)
     if anchors.any():
         moved = np.where(anchors & ~settings.excluded, old - new, np.nan)
-        new += geometry.gauge_offsets(geometry.gauge_vector(moved[0], moved[1], settings.scan_axes), settings.scan_axes)
+        new += geometry.gauge_offsets(
+            geometry.gauge_vector(moved[0], moved[1], settings.scan_axes), settings.scan_axes
+        )
     j, k = np.where(held | settings.excluded, old, new)
     return Start(j, k, before.meant)
 

@@ -21,6 +21,7 @@ from .records import Unknowns
 Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
 
+_MODEL = 0.0015  # pixels: what offsets of scans without noise are off by (see the accuracy benchmark)
 _DAMPING = 1e-3  # of the scaled systems' largest eigenvalue
 
 
@@ -54,7 +55,8 @@ def solved(systems: Systems, unknowns: Unknowns, free: Flags) -> Step:
     """
     inverse = damped_inverse(systems.matrix, free)
     steps = np.einsum("nab,nb->na", inverse, systems.side)
-    variances = np.einsum("nab,nbc,nca->na", inverse, systems.spread, inverse)
+    variances = np.einsum("nab,nbc,nca->na", inverse, systems.spread, inverse) / (1 - systems.taken)
+    variances[:, :2] += np.where(free[:, :2], _MODEL**2, 0)
     background, rotation = np.zeros((len(steps), 3)), np.zeros((len(steps), 3))
     background[:, : unknowns.background] = steps[:, unknowns.background_part]
     if unknowns.rotations:
@@ -107,6 +109,7 @@ def instrument(systems: Systems, unknowns: Unknowns, rotation: Floats, free: Fla
     inverse = np.linalg.pinv(matrix, rcond=1e-6, hermitian=True)
     determined = own_turns(rotation)
     turn = determined @ (inverse @ side)[:3]
+    inverse = inverse / np.sqrt(1 - systems.taken)
     covariance = determined @ (inverse @ spread @ inverse)[:3, :3] @ determined
     return Instrument(turn, np.sqrt(np.maximum(np.diag(covariance), 0)))
 
@@ -165,4 +168,3 @@ def capped(step: Step, pixels: float, radians: float) -> Step:
         k=np.clip(step.k, -pixels, pixels),
         rotation=step.rotation * np.minimum(1, radians / np.maximum(length, 1e-30)),
     )
-

@@ -77,9 +77,7 @@ def _adjoint(projector: Projector, projections: Any) -> Any:
     return projector.adjoint(projections)
 
 
-def _gradient(
-    projector: Projector, volume: Any, data: Any, weights: Any, background: int
-) -> tuple[Any, Any]:
+def _gradient(projector: Projector, volume: Any, data: Any, weights: Any, background: int) -> tuple[Any, Any]:
     return projector.gradient(volume, data, weights, background)
 
 
