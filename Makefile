@@ -34,7 +34,8 @@ docs: .venv/ready  ## build the documentation, warnings are errors
 
 bench: .venv/ready  ## measure speed, memory and accuracy
 	@mkdir -p bench-output
-	$(PYTEST) tests/benchmarks -m "" -o python_files="bench_*.py" --benchmark-only -s
+	$(PYTEST) tests/benchmarks -m "" -o python_files="bench_*.py" --benchmark-only -s \
+	  --benchmark-json bench-output/benchmarks.json
 
 .venv-mumott/ready:
 	$(PYTHON) -m venv .venv-mumott
