@@ -3,7 +3,7 @@ PYTHON ?= python3.11
 BIN := .venv/bin
 PYTEST := $(BIN)/python -m pytest
 
-.PHONY: help demo test lint format docs bench lock clean
+.PHONY: help demo test lint format docs bench parity lock clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
@@ -34,7 +34,16 @@ docs: .venv/ready  ## build the documentation, warnings are errors
 
 bench: .venv/ready  ## measure speed, memory and accuracy
 	@mkdir -p bench-output
-	$(PYTEST) tests/benchmarks -m "" -o python_files="bench_*.py" --benchmark-only -s
+	$(PYTEST) tests/benchmarks -m "" -o python_files="bench_*.py" --benchmark-only -s \
+	  --benchmark-json bench-output/benchmarks.json
+
+.venv-mumott/ready:
+	$(PYTHON) -m venv .venv-mumott
+	.venv-mumott/bin/python -m pip install --quiet "mumott==2.3" "matplotlib<3.9" "numpy<2.4"
+	@touch $@
+
+parity: .venv/ready .venv-mumott/ready  ## compare numbers and speed with mumott 2.3, in an environment of its own
+	$(BIN)/python tests/parity .venv-mumott/bin/python
 
 lock: .venv/ready  ## resolve the lock file anew
 	$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --quiet \
@@ -42,4 +51,4 @@ lock: .venv/ready  ## resolve the lock file anew
 	  pyproject.toml --output-file requirements.lock
 
 clean:  ## remove what the other targets made
-	rm -rf .venv docs/_build demo-output bench-output .mypy_cache .ruff_cache .pytest_cache
+	rm -rf .venv .venv-mumott docs/_build demo-output bench-output .mypy_cache .ruff_cache .pytest_cache

@@ -13,9 +13,14 @@ from mumott_dask.errors import ScanError
 
 from .hdf5_extras import PLACEHOLDER
 
+_ANGLES = ("inner_angle", "outer_angle")
+
 
 class Links:
     """External links from the projections of a new file to those of the file that a scan came from.
+
+    Pixels are linked, placeholders for ``data`` where the source has them, and angles that are still those
+    of the source, which saves half of the room that they would take.
 
     Parameters
     ----------
@@ -33,7 +38,6 @@ class Links:
 
     def __init__(self, scan: xr.Dataset, source: str | os.PathLike[str], folder: Path):
         self._target = os.path.relpath(Path(source).resolve(), folder)
-        self._names = ["diode", *(["data"] if "data" in scan else [])]
         self._groups = [f"projections/{label}" for label in scan["projection"].values]
         self._shape = (scan.sizes["j"], scan.sizes["k"])
         try:
@@ -43,8 +47,12 @@ class Links:
                 f"{source}: cannot be linked to, expected the HDF5 file of the scan ({error})"
             ) from error
         with file:
+            self._placeholders = "detector_angles" in file and PLACEHOLDER in file["detector_angles"].attrs
+            self._has_data = "data" in scan
+            self._names = ["diode", *(["data"] if self._has_data or self._placeholders else [])]
             self._shapes = [self._checked_shape(file, source, group) for group in self._groups]
-            self._weighted = [f"{group}/weights" in file for group in self._groups]
+            #: Names that each projection links to.
+            self.names = [self._linked(file[group], scan, i) for i, group in enumerate(self._groups)]
             _check_padding(file, source, self._shape)
             for i in (0, -1):
                 self._check_pixels(file, source, scan, i)
@@ -55,15 +63,20 @@ class Links:
         return j, k
 
     def write(self, file: h5py.File) -> None:
-        """Link ``diode``, ``data`` and ``weights`` of every projection, as far as the scan has them."""
-        for i, (group, weighted) in enumerate(zip(self._groups, self._weighted, strict=True)):
-            for name in [*self._names, *(["weights"] if weighted else [])]:
+        """Link what `names` says of every projection."""
+        for i, (group, names) in enumerate(zip(self._groups, self.names, strict=True)):
+            for name in names:
                 file[f"projections/{i}/{name}"] = h5py.ExternalLink(self._target, f"/{group}/{name}")
+
+    def _linked(self, group: h5py.Group, scan: xr.Dataset, i: int) -> list[str]:
+        angles = [name for name in _ANGLES if name in scan.coords and name in group]
+        equal = [name for name in angles if np.array_equal(np.ravel(group[name]), [scan[name].values[i]])]
+        return [*self._names, *(["weights"] if "weights" in group else []), *equal]
 
     def _checked_shape(self, file: h5py.File, source: str | os.PathLike[str], group: str) -> tuple[int, int]:
         for name in self._names:
             place = f"{group}/{name}"
-            if place not in file or PLACEHOLDER in file[place].attrs:
+            if place not in file or (name == "data" and self._has_data and self._placeholders):
                 raise ScanError(f"{source}: has no '{place}', expected the file that the scan was read from")
         j, k = file[f"{group}/diode"].shape
         return j, k

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
 import h5py
 import numpy as np
 import xarray as xr
+from h5py import h5d, h5p
 
 from mumott_dask.errors import ScanError
 
@@ -17,6 +20,7 @@ from .hdf5_links import Links
 from .schema import validate_scan
 
 _BLOCK_BYTES = 64 * 2**20
+_LIBVER = ("v110", "v110")
 _AXES = ("inner_axis", "outer_axis")
 _ANGLES = ("inner_angle", "outer_angle")
 
@@ -32,7 +36,8 @@ def write_hdf5(
     Pixels are computed and written chunk by chunk. Where the scan has no ``data``, which mumott insists on,
     each projection's ``data`` is a virtual dataset that shows its ``diode`` with one segment, at detector
     angle 0, and takes no room; both carry the attribute ``placeholder``, so that they are not read back as
-    data. What mumott has no place for goes to a group that it ignores (:mod:`mumott_dask.scan.hdf5_extras`).
+    data (in a file of links ``detector_angles`` alone, for its size). What mumott has no place for goes to a
+    group that it ignores (:mod:`mumott_dask.scan.hdf5_extras`).
 
     Parameters
     ----------
@@ -44,7 +49,7 @@ def write_hdf5(
         Replace what is there, once the new file is whole.
     link_to : path, optional
         HDF5 file that the scan was read from. The pixels become external links to it (relative, so the two
-        files may move together), and only geometry and coordinates are written, about 2 kB a projection.
+        files may move together), and only geometry and coordinates are written, less than 1 kB a projection.
         Pixels and weights are then those of that file, without what was changed since it was read (the first
         and the last projection are compared), and variables that mumott does not know are left out. Where
         its projections differ in shape, the links lead to the smaller, unpadded images, and their offsets
@@ -62,17 +67,39 @@ def write_hdf5(
         raise ScanError(f"{path}: mumott's HDF5 needs a 'diode', the scan has none; write a .zarr instead")
     with replacing(path, overwrite) as partial:
         links = None if link_to is None else Links(scan, link_to, partial.parent)
-        with h5py.File(partial, "w", libver=("v110", "v110")) as file:
-            _write_root(file, scan)
-            extras = extra_names(scan)
-            write_extras(file, scan, extras if links is None else [n for n in extras if n in scan.coords])
-            _write_geometry(file, scan, links)
-            if links is None:
+        if links is None:
+            with h5py.File(partial, "w", libver=_LIBVER) as file:
+                _write_root(file, scan)
+                write_extras(file, scan, extra_names(scan))
+                _write_geometry(file, scan)
                 _write_pixels(file, scan)
-            else:
-                links.write(file)
-            if "data" not in scan:
-                _write_placeholders(file, scan)
+                if "data" not in scan:
+                    _write_placeholders(file, scan)
+            return
+        with _compact_file(partial) as file:
+            _write_root(file, scan)
+            write_extras(file, scan, [name for name in extra_names(scan) if name in scan.coords])
+            _write_geometry(file, scan, links)
+            links.write(file)
+            if "data" not in links.names[0]:
+                _write_placeholders(file, scan, marked=False)
+
+
+@contextmanager
+def _compact_file(path: Path) -> Iterator[h5py.File]:
+    """Open a file of small things that takes a third of the usual room.
+
+    HDF5 keeps some 200 bytes free in the header of each dataset and group. A copy goes without, so the file
+    is drafted in memory.
+    """
+    draft = path.with_name(f"{path.name}.draft")
+    with (
+        h5py.File(path, "w", libver=_LIBVER) as file,
+        h5py.File(draft, "w", libver=_LIBVER, driver="core", backing_store=False) as drafted,
+    ):
+        yield drafted
+        for name in drafted:
+            drafted.copy(name, file)
 
 
 def _write_root(file: h5py.File, scan: xr.Dataset) -> None:
@@ -98,18 +125,22 @@ def _is_common(axes: np.ndarray) -> bool:
     return bool((axes == axes[0]).all())
 
 
-def _write_geometry(file: h5py.File, scan: xr.Dataset, links: Links | None) -> None:
+def _write_geometry(file: h5py.File, scan: xr.Dataset, links: Links | None = None) -> None:
     values = {name: scan[name].values for name in (*_ANGLES, *_AXES) if name in scan.coords}
     values = {name: v for name, v in values.items() if name not in file}
     values["rotation_matrix"] = scan["rotation"].values
     lowered = (0.0, 0.0) if links is None else links.half_padding()
     values["j_offset"] = scan["j_offset"].values - lowered[0]
     values["k_offset"] = scan["k_offset"].values - lowered[1]
+    in_header = h5p.create(h5p.DATASET_CREATE)
+    in_header.set_layout(h5d.COMPACT)
     projections = file.create_group("projections")
     for i in range(scan.sizes["projection"]):
         group = projections.create_group(str(i))
         for name, value in values.items():
-            group[name] = value[i]
+            if links is not None and name in links.names[i]:
+                continue
+            group.create_dataset(name, data=value[i], dcpl=in_header)
 
 
 def _write_pixels(file: h5py.File, scan: xr.Dataset) -> None:
@@ -134,10 +165,11 @@ def _blocks(stacks: xr.Dataset) -> Iterator[tuple[int, xr.Dataset]]:
         start += length
 
 
-def _write_placeholders(file: h5py.File, scan: xr.Dataset) -> None:
+def _write_placeholders(file: h5py.File, scan: xr.Dataset, marked: bool = True) -> None:
     for i in range(scan.sizes["projection"]):
         diode = file[f"projections/{i}/diode"]
         layout = h5py.VirtualLayout((*diode.shape, 1), diode.dtype)
-        layout[..., 0] = h5py.VirtualSource(".", f"projections/{i}/diode", diode.shape, diode.dtype)
+        layout[...] = h5py.VirtualSource(".", f"projections/{i}/diode", diode.shape, diode.dtype)
         data = file[f"projections/{i}"].create_virtual_dataset("data", layout)
-        data.attrs[PLACEHOLDER] = True
+        if marked:
+            data.attrs[PLACEHOLDER] = True

@@ -2,6 +2,10 @@
 
 `python tests/parity MUMOTT_PYTHON [FOLDER]`: MUMOTT_PYTHON is an interpreter that has mumott; files go to FOLDER, or
 to a temporary one. Prints a table and the times of one forward and one adjoint; exits with 1 where a bar is missed.
+
+mumott reads the wrong voxel for positions between -1 and 0, so the outermost layer of a tomogram that is not zero
+there differs, and what is within by what that layer takes away: those differences are shown, and held to a bar
+without that layer alone.
 """
 
 import json
@@ -18,7 +22,7 @@ import numpy as np
 from cases import CASES, write_inputs
 
 ROUNDS = 3
-PROJECTOR_BAR, ABSORBANCE_BAR, EXACT = 1e-5, 1e-6, 0.0
+PROJECTOR_BAR, ABSORBANCE_BAR, EXACT, NO_BAR = 1e-5, 1e-6, 0.0, float("inf")
 MITRA_BAR = 1e-4
 MITRA_OWN_WEIGHTS_BAR = 0.05
 
@@ -34,6 +38,13 @@ class Row(NamedTuple):
     @property
     def passed(self):
         return self.difference <= self.bar
+
+    @property
+    def verdict(self):
+        """The bar, and whether it was met."""
+        if self.bar == NO_BAR and self.passed:
+            return f"{'-':>9}  shown"
+        return f"{self.bar:9.0e}  {'passed' if self.passed else 'MISSED'}"
 
 
 class Side:
@@ -95,13 +106,9 @@ def numbers(case, folder, ours, theirs):
     yield Row("MITRA x 20, equal weights", "of the largest", difference, MITRA_BAR)
     (a, _), (b, _) = ours("mitra", folder), theirs("mitra", folder)
     difference = relative_difference(a["tomogram"], b["tomogram"])
-    yield Row("MITRA x 20, own weights", "of the largest", difference, MITRA_OWN_WEIGHTS_BAR)
-    inner = relative_difference(*(_inside(side["tomogram"]) for side in (a, b)))
-    yield Row("MITRA x 20, own weights, inside", "of the largest", inner, MITRA_OWN_WEIGHTS_BAR)
-
-
-def _inside(volume, border=3):
-    return volume[border:-border, border:-border, border:-border]
+    yield Row("MITRA x 20, own weights", "of the largest", difference, NO_BAR)
+    within = relative_difference(*(side["tomogram"][1:-1, 1:-1, 1:-1] for side in (a, b)))
+    yield Row("  without the outermost layer", "of the largest", within, MITRA_OWN_WEIGHTS_BAR)
 
 
 def files(folder, ours, theirs):
@@ -148,8 +155,7 @@ def compare(folder, mumott_python):
             write_inputs(case, at)
             show(f"\n{case.name}\n{'what':36}{'largest difference':>24}{'bar':>10}")
             for row in chain(numbers(case, at, ours, theirs), files(at, ours, theirs)):
-                verdict = "passed" if row.passed else "MISSED"
-                show(f"{row.what:36}{row.difference:10.2g} {row.unit:14}{row.bar:9.0e}  {verdict}")
+                show(f"{row.what:36}{row.difference:10.2g} {row.unit:14}{row.verdict}")
                 passed &= row.passed
             if not case.small:
                 seconds = list(times(at, ours, theirs))

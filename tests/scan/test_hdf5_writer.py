@@ -113,6 +113,59 @@ def test_links_carry_the_geometry_and_lead_to_the_pixels(tmp_path, example_scan,
         np.testing.assert_array_equal(file["projections/7/data"][...], expected)
 
 
+def write_bare(scan, path):
+    """What a beamline may write: images and angles."""
+    with h5py.File(path, "w") as file:
+        for i in range(scan.sizes["projection"]):
+            group = file.create_group(f"projections/{i}")
+            for name in ("diode", "weights", "inner_angle", "outer_angle"):
+                group[name] = scan[name].values[i]
+
+
+@pytest.mark.parametrize(("write", "segments"), [(write_bare, 0), (write_hdf5, 0), (write_hdf5, 3)])
+def test_links_to_a_thousand_projections_take_less_than_a_megabyte(tmp_path, example_scan, write, segments):
+    """Whatever their pixels take, and with everything that mumott reads in its place."""
+    write(example_scan(1000, segments=segments), tmp_path / "source.h5")
+    scan = open_scan(tmp_path / "source.h5")
+    moved = scan.assign_coords(j_offset=scan["j_offset"] + 0.1, k_offset=scan["k_offset"] - 0.2)
+    write_hdf5(moved, tmp_path / "linked.h5", link_to=tmp_path / "source.h5")
+    assert (tmp_path / "linked.h5").stat().st_size < 1_000_000
+    with h5py.File(tmp_path / "linked.h5") as file:
+        for i in (0, 500, 999):
+            group = file[f"projections/{i}"]
+            data = scan["data"] if "data" in scan else scan["diode"].expand_dims("segment", 3)
+            expected = moved.assign(data=data).isel(projection=i).rename(rotation="rotation_matrix")
+            names = ("diode", "data", "weights", "rotation_matrix", "inner_angle", "outer_angle")
+            for name in (*names, "j_offset", "k_offset"):
+                np.testing.assert_array_equal(group[name], expected[name])
+    xr.testing.assert_identical(without_pixels(open_scan(tmp_path / "linked.h5")), without_pixels(moved))
+
+
+def test_angles_that_were_changed_are_written(tmp_path, example_scan):
+    scan = example_scan(full=False)
+    write_hdf5(scan, tmp_path / "source.h5")
+    turned = scan.copy(deep=True)
+    turned["inner_angle"][3] += 0.1
+    write_hdf5(turned, tmp_path / "link.h5", link_to=tmp_path / "source.h5")
+    np.testing.assert_array_equal(open_scan(tmp_path / "link.h5")["inner_angle"], turned["inner_angle"])
+    with h5py.File(tmp_path / "link.h5") as file:
+        kinds = [type(file.get(f"projections/{i}/inner_angle", getlink=True)) for i in (2, 3)]
+    assert kinds == [h5py.ExternalLink, h5py.HardLink]
+
+
+def test_links_to_a_file_of_links(tmp_path, example_scan):
+    scan = example_scan(full=False)
+    write_bare(scan, tmp_path / "source.h5")
+    first = open_scan(tmp_path / "source.h5")
+    write_hdf5(first, tmp_path / "one.h5", link_to=tmp_path / "source.h5")
+    write_hdf5(open_scan(tmp_path / "one.h5"), tmp_path / "two.h5", link_to=tmp_path / "one.h5")
+    again = open_scan(tmp_path / "two.h5")
+    assert "data" not in again
+    xr.testing.assert_equal(again, first)
+    with h5py.File(tmp_path / "two.h5") as file:
+        np.testing.assert_array_equal(file["projections/2/data"][..., 0], scan["diode"].values[2])
+
+
 def test_linked_files_may_move_together(tmp_path, example_scan):
     scan = example_scan(full=False)
     (tmp_path / "here").mkdir()

@@ -1,4 +1,4 @@
-"""Scans whose projections are known in closed form, made without any code of the package.
+"""Accuracy on scans whose projections are known in closed form, made without any code of the package.
 
 Sums of Gaussian blobs and of ellipsoids (solid, or bodies full of pores), seen by a detector that averages
 intensity over 4 x 4 points a pixel, with Poisson noise; written with h5py in the layout of mumott's files.
@@ -7,12 +7,17 @@ sample vector, and pixel (j, k) looks along the ray through (j + 1/2 + j_offset 
 - K/2) w.
 """
 
+import sys
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import h5py
 import numpy as np
+import pytest
 
+from mumott_dask import align
+
+RMS_BAR = 0.02  # pixels, after the gauge
 SUBPIXELS = 4
 RAY, ALONG_J, ALONG_K = np.eye(3)[[1, 0, 2]]  # laboratory
 
@@ -58,6 +63,24 @@ CASES = (
     Case("pores, along j, 60 x 44", (60, 44), (0, 15, -30), 40, "pores", (1, 0, 0), (0, 0, 1), seed=4),
     Case("pores, 80 x 48, 4,000 photons", (80, 48), (0, 22, 44), 40, "pores", photons=4_000, seed=5),
 )
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _heading():
+    columns = f"{'RMS':>8}{'largest':>9}  bar {RMS_BAR} px RMS"
+    sys.stdout.write(f"\n\n{'held-out scan':36}{'seconds':>8}{columns}\n")
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_accuracy(benchmark, case, tmp_path):
+    truth = write_case(case, tmp_path / "scan.h5")
+    found = benchmark.pedantic(align, (str(tmp_path / "scan.h5"),), rounds=1)
+    rms, largest = rms_without_gauge(found["j_offset"].values, found["k_offset"].values, truth)
+    benchmark.extra_info |= {"rms_pixels": rms, "largest_pixels": largest}
+    verdict = ("met" if rms < RMS_BAR else "MISSED") + ("" if found.attrs["converged"] else ", not converged")
+    seconds = benchmark.stats["mean"]
+    sys.stdout.write(f"{case.name:36}{seconds:8.1f}{rms:8.4f}{largest:9.4f}  {verdict}\n")
+    assert rms < RMS_BAR
 
 
 def write_case(case, path):
