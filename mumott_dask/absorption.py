@@ -160,7 +160,7 @@ def _air_level(image: NDArray[np.float64], smoothed: NDArray[np.float64]) -> flo
 
 
 def without_spikes(diode: Any) -> Any:
-    """Readings with those of faulty pixels (hot, dead, hit by a cosmic ray) replaced by their neighbours' median.
+    """Readings, those of faulty pixels (hot, dead, hit by a cosmic ray) replaced by their neighbours' median.
 
     A pixel is faulty where it differs from the median of its 3 x 3 neighbourhood by more than a third, and
     by more than eight times what is usual in the projection, with noise that grows like that of counts.

@@ -44,7 +44,7 @@ def compare(a: Offsets, b: Offsets, scan: xr.Dataset) -> xr.Dataset:
     (ja, ka), (jb, kb) = _offsets(a, scan), _offsets(b, scan)
     axes = scan_basis(_as_seen(scan, b, a))
     counted = ~_wrong(scan, a, b)
-    d = geometry.gauge_vector(*(np.where(counted, each, np.nan) for each in (ja - jb, ka - kb)), axes)
+    d = geometry.gauge_vector(np.where(counted, ja - jb, np.nan), np.where(counted, ka - kb, np.nan), axes)
     dj, dk = geometry.gauge_offsets(d, axes)
     j, k = ja - jb - dj, ka - kb - dk
     units = {"units": "pixel"}

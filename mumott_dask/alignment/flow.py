@@ -100,10 +100,7 @@ def normal_sums(
     residual = np.clip(data - predicted, -_LARGEST_RESIDUAL, _LARGEST_RESIDUAL) * mask
     pixels = mask.sum(axis=(1, 2), dtype=np.float64)
     weight = window * mask
-    if unknowns.background:
-        left = without_background(residual, mask, unknowns.background) * mask
-    else:
-        left = residual
+    left = without_background(residual, mask, unknowns.background) * mask
     squares = _sums(left, left)
     flux = np.ones_like(predicted)
     if counting:  # of counts with mean 10**-P, not of their logarithm, which is biased where they are few

@@ -42,7 +42,8 @@ class Level:
             if wide:
                 across = np.abs(axes).max(axis=0) > 0.5
                 sides = np.where(across, np.maximum(sides, _room(self.projector.volume_shape)), sides)
-        return replace(self, projector=replace(self.projector, volume_shape=tuple(int(n) for n in sides)))
+        x, y, z = (int(n) for n in sides)
+        return replace(self, projector=replace(self.projector, volume_shape=(x, y, z)))
 
     def trusting(self, trust: Floats) -> Level:
         """The level with the weight that each projection deserves, (projection,), 0 to 1."""

@@ -18,11 +18,11 @@ from mumott_dask.scan.schema import validate_scan
 
 from .iterations import ENOUGH, outer_iterations, whole_step
 from .level import Level, whole_level
-from .views import beyond_view
 from .records import AlignmentStep
 from .result import alignment_dataset
 from .settings import Background, Gauge, Part, Settings, check_settings
 from .start import Start, better_start, given_start, line_start
+from .views import beyond_view
 
 log = logging.getLogger(__name__)
 
@@ -207,7 +207,7 @@ def _measured(scan: xr.Dataset, settings: Settings) -> Level:
 
 
 def _with_room(level: Level, settings: Settings) -> tuple[Level, Settings]:
-    """Level and settings for a sample that the views cut: a larger volume, and an open beam nobody has seen."""
+    """Level and settings for a sample that the views cut: more volume, and an open beam that nobody saw."""
     beyond = beyond_view(level)
     if not any(beyond) or not settings.stages:
         return level, settings

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +13,8 @@ TRUSTED = 0.5
 """Weight of a projection below which it is called wrong."""
 
 
-class Unknowns(NamedTuple):
+@dataclass(frozen=True)
+class Unknowns:
     """What is unknown of each projection: its offsets, and a background and rotations where asked for."""
 
     background: int = 0  #: terms: 0, 1 (constant) or 3 (and the slopes along j and k)

@@ -22,9 +22,12 @@ def without_background(images: Images, weights: Images, count: int) -> Images:
     ----------
     images, weights : (projection, j, k) array
     count : int
-        Number of terms.
+        Number of terms; 0 leaves the images as they are.
     """
-    terms = np.stack(background_terms(images.shape[1:], count)).reshape(count, -1)  # type: ignore[arg-type]
+    if not count:
+        return images
+    _, j, k = images.shape
+    terms = np.stack(background_terms((j, k), count)).reshape(count, -1)
     flat, weight = images.reshape(len(images), -1), weights.reshape(len(images), -1)
     matrix = (weight @ (terms[:, None] * terms).reshape(count * count, -1).T).astype(np.float64)
     side = ((weight * flat) @ terms.T).astype(np.float64)

@@ -210,8 +210,7 @@ class Projector:
             return dask_blocks.gradient(self, volume, data, weights, background)
         residual = self.forward(volume)
         residual -= data
-        if background:
-            residual = without_background(residual, weights, background)
+        residual = without_background(residual, weights, background)
         weighted = residual * weights
         loss = np.vdot(residual, weighted).astype(np.float64) / 2
         return self.adjoint(weighted), loss
