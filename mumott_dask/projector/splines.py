@@ -15,6 +15,9 @@ from .numba_cpu import OPTIONS
 from .rays import RayParameters, position, reach
 
 
+_SPREAD = np.array([1, 10, 1]) / 12  # what linear interpolation spreads over, on average
+
+
 def reproject(
     volume: NDArray[np.float32], rays: RayParameters, detector_shape: tuple[int, int], threads: bool
 ) -> NDArray[np.float32]:
@@ -34,6 +37,7 @@ def coefficients(volume: NDArray[np.float32], main: int) -> NDArray[np.float32]:
     result = volume
     for axis in {0, 1, 2} - {main}:
         if volume.shape[axis] > 1:
+            result = ndimage.correlate1d(result, _SPREAD, axis, np.float32, mode="constant")
             result = ndimage.spline_filter1d(result, 3, axis, np.float32, mode="mirror")
     return np.ascontiguousarray(result, np.float32)
 
