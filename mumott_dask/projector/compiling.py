@@ -25,9 +25,10 @@ def place_cache() -> None:
     Those are the package's folder and the user's cache: both are read-only in a shared install that runs with
     a home that is. Without a place, numba refuses to compile.
     """
-    if numba.config.CACHE_DIR or _writable(Path(__file__).parent) or _writable(Path.home() / ".cache"):
+    config: Any = numba.config
+    if config.CACHE_DIR or _writable(Path(__file__).parent) or _writable(Path.home() / ".cache"):
         return
-    numba.config.CACHE_DIR = str(Path(tempfile.gettempdir()) / f"mumott_dask-{getpass.getuser()}")
+    config.CACHE_DIR = str(Path(tempfile.gettempdir()) / f"mumott_dask-{getpass.getuser()}")
 
 
 def _writable(folder: Path) -> bool:

@@ -52,7 +52,7 @@ def coefficients(slices: Floats) -> Floats:
 
 @numba.njit(inline="always")
 def _place(n, a, b, end_a, end_b, stride, at, fractions):  # type: ignore[no-untyped-def]
-    """Note as number n where to find the neighbours of the samples at (a, b), moved into the border if outside."""
+    """Note as number n where the neighbours of samples at (a, b) are, moved into the border if outside."""
     a, b = clamped(a, np.float32(0), end_a), clamped(b, np.float32(0), end_b)
     ia, ib = whole(a), whole(b)
     store(at, n * LANES, ia * stride + ib)
