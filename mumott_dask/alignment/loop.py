@@ -42,6 +42,8 @@ def align(
     background: Background = None,
     refine_angles: bool = False,
     refine_geometry: bool = False,
+    upsampling: int = 20,
+    shift_cap: float | None = None,
     gauge: Gauge = "auto",
     iterations: int | None = None,
     tolerance: float = 0.001,
@@ -57,8 +59,9 @@ def align(
     method : str
         ``"line"``: from the centre of mass of each projection, for a sample inside the view.
         ``"optical-flow"``: from `start`, by reprojection, from coarse to fine. ``"tutorial"``: by
-        reprojection with the two stages of mumott's tutorial, from the centre of mass. ``"auto"``: optical
-        flow from the centre of mass or from the scan's offsets, whichever leave less unexplained.
+        reprojection with the two stages of mumott's tutorial, from the centre of mass. ``"phase-matching"``:
+        by registering each image to its reprojection, mumott's other method. ``"auto"``: optical flow from
+        the centre of mass or from the scan's offsets, whichever leave less unexplained.
     start : str, path or Dataset
         ``"scan"`` (the offsets that it holds), ``"zero"``, or an alignment or its path.
     exclude : iterable of int
@@ -71,6 +74,10 @@ def align(
         Pixels along j and along k that the offsets are found from; all by default.
     variable : str, optional
         The signal to align; the diode's absorbance by default.
+    upsampling : int
+        Phase matching finds shifts to ``1 / upsampling`` of a pixel, and ends when all are smaller.
+    shift_cap : float, pixels, optional
+        The largest shift that phase matching takes in one iteration; by default a quarter of the detector.
     gauge : str or (x, y, z)
         What is done about the movement of the sample as a whole, which the data leave open: ``"keep"`` that
         of the start, ``"mass"`` (the sample's centre of mass to the volume's centre), a place for the centre
@@ -112,6 +119,8 @@ def align(
         background=background,
         refine_angles=refine_angles,
         refine_geometry=refine_geometry,
+        upsampling=upsampling,
+        shift_cap=shift_cap,
         gauge=gauge,
         iterations=iterations,
         tolerance=tolerance,
@@ -144,6 +153,8 @@ def align_steps(
     background: Background = None,
     refine_angles: bool = False,
     refine_geometry: bool = False,
+    upsampling: int = 20,
+    shift_cap: float | None = None,
     gauge: Gauge = "auto",
     iterations: int | None = None,
     tolerance: float = 0.001,
@@ -176,6 +187,8 @@ def align_steps(
         background,
         refine_angles,
         refine_geometry,
+        upsampling,
+        shift_cap,
     )
     begin = given_start(scan, start)
     history: list[AlignmentStep] = []

@@ -15,9 +15,10 @@ from mumott_dask import geometry
 from mumott_dask.errors import ScanError
 from mumott_dask.scan.schema import detector_shape, scan_basis, volume_shape
 
+from .phase_matching import Matching, checked_matching, matching_stages
 from .records import Stage, Unknowns, default_stages, tutorial_stages
 
-METHODS = ("auto", "line", "optical-flow", "tutorial")
+METHODS = ("auto", "line", "optical-flow", "phase-matching", "tutorial")
 GAUGES = ("auto", "keep", "mass")
 DIRECTIONS = ("j", "k", "jk")
 
@@ -46,6 +47,7 @@ class Settings:
     background: Background
     refine_angles: bool
     refine_geometry: bool
+    matching: Matching | None = None  #: how phase matching is done, where that is the method
 
     @property
     def unknowns(self) -> Unknowns:
@@ -97,6 +99,7 @@ class Settings:
             "stages": json.dumps([vars(stage) for stage in self.stages]),
             "excluded": [int(label) for label in labels[self.excluded]],
             "fixed": [int(label) for label in labels[self.fixed]],
+            **({} if self.matching is None else self.matching._asdict()),
         }
 
 
@@ -114,6 +117,8 @@ def check_settings(
     background: Background,
     refine_angles: bool,
     refine_geometry: bool,
+    upsampling: int = 20,
+    shift_cap: float | None = None,
 ) -> Settings:
     """Settings for a scan, or one line that says which of them makes no sense."""
     if method not in METHODS:
@@ -126,10 +131,16 @@ def check_settings(
         raise ScanError(f"tolerance is {tolerance} pixels, expected more than 0")
     if iterations is not None and iterations < 1:
         raise ScanError(f"iterations is {iterations}, expected at least 1")
+    shape, matching = detector_shape(scan), None
     if method == "line":
         stages: tuple[Stage, ...] = ()
+    elif method == "phase-matching":
+        if background is not None or refine_angles or refine_geometry:
+            raise ScanError("phase matching finds offsets alone: what else is unknown wants optical-flow")
+        matching = checked_matching(upsampling, shift_cap, shape)
+        tolerance = max(tolerance, 1 / upsampling)
+        stages = matching_stages(shape, tolerance)
     else:
-        shape = detector_shape(scan)
         stages = tutorial_stages(tolerance) if method == "tutorial" else default_stages(shape, tolerance)
     most = sum(stage.iterations for stage in stages) or 1
     excluded, held = _listed(scan, exclude, "exclude"), _listed(scan, fixed, "fixed")
@@ -154,6 +165,7 @@ def check_settings(
         background,
         bool(refine_angles),
         bool(refine_geometry),
+        matching,
     )
 
 

@@ -16,7 +16,7 @@ from .running import INTERRUPTED, say, working_on
 if TYPE_CHECKING:
     import xarray as xr
 
-_METHODS = ("auto", "line", "optical-flow", "tutorial")
+_METHODS = ("auto", "line", "optical-flow", "phase-matching", "tutorial")
 
 
 @click.command(
@@ -63,6 +63,20 @@ _METHODS = ("auto", "line", "optical-flow", "tutorial")
     metavar="auto|keep|mass|X,Y,Z",
     help="Where the sample lies in the volume: as in the start, with its centre of mass in the middle, or "
     "X,Y,Z voxels from there.",
+)
+@click.option(
+    "--upsampling",
+    type=click.IntRange(min=1),
+    default=20,
+    show_default=True,
+    metavar="N",
+    help="Phase matching finds shifts to an Nth of a pixel.",
+)
+@click.option(
+    "--shift-cap",
+    type=float,
+    metavar="PIXELS",
+    help="Largest shift of an iteration of phase matching.  [default: a quarter of the detector]",
 )
 @click.option("--variable", metavar="NAME", help="The signal to align.  [default: the diode's absorbance]")
 @click.option(
