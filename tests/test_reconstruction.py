@@ -9,7 +9,8 @@ from scipy.ndimage import gaussian_filter
 
 from mumott_dask import Projector, ScanError, make_scan, reconstruct, write_scan
 from mumott_dask.geometry import rotations_from_angles
-from mumott_dask.reconstruction import mitra_steps, signal_and_mask, sirt_weights
+from mumott_dask.measured import signal_and_mask
+from mumott_dask.reconstruction import mitra_steps, sirt_weights
 
 INNER, OUTER = (0, 0, -1), (1, 0, 0)
 COUNT, DETECTOR, VOLUME = 14, (12, 9), (10, 10, 8)

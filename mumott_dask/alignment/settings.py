@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from mumott_dask import geometry
 from mumott_dask.errors import ScanError
+from mumott_dask.measured import Signal, checked_signal
 from mumott_dask.scan.schema import detector_shape, scan_basis, volume_shape
 
 from .phase_matching import Matching, checked_matching, matching_stages
@@ -36,6 +37,7 @@ class Settings:
     gauge: Gauge
     window: tuple[slice, slice]
     variable: str | None
+    signal: Signal
     iterations: int
     tolerance: float
     stages: tuple[Stage, ...]
@@ -100,7 +102,14 @@ class Settings:
             "excluded": [int(label) for label in labels[self.excluded]],
             "fixed": [int(label) for label in labels[self.fixed]],
             **({} if self.matching is None else self.matching._asdict()),
+            **self._segments(),
         }
+
+    def _segments(self) -> dict[str, Any]:
+        if self.signal.name != "data":
+            return {}
+        segment = "mean" if self.signal.segment is None else self.signal.segment
+        return {"segment": segment, "transmission_corrected": self.signal.transmission_corrected}
 
 
 def check_settings(
@@ -119,6 +128,8 @@ def check_settings(
     refine_geometry: bool,
     upsampling: int = 20,
     shift_cap: float | None = None,
+    segment: int | None = None,
+    transmission_corrected: bool | None = None,
 ) -> Settings:
     """Settings for a scan, or one line that says which of them makes no sense."""
     if method not in METHODS:
@@ -132,6 +143,10 @@ def check_settings(
     if iterations is not None and iterations < 1:
         raise ScanError(f"iterations is {iterations}, expected at least 1")
     shape, matching = detector_shape(scan), None
+    if shift_cap is not None and method != "phase-matching":
+        raise ScanError(
+            f"shift_cap is {shift_cap} pixels, which is for phase-matching alone, not for {method}"
+        )
     if method == "line":
         stages: tuple[Stage, ...] = ()
     elif method == "phase-matching":
@@ -154,6 +169,7 @@ def check_settings(
         _checked_gauge(gauge, scan),
         _checked_window(window, detector_shape(scan)),
         variable,
+        checked_signal(scan, variable, segment, transmission_corrected),
         most if iterations is None else min(iterations, most),
         tolerance,
         stages,
