@@ -10,7 +10,16 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from .files import check_new, check_suffix, opened_offsets, opened_scan
-from .options import Gauge, Labels, Window, chunks_option, cluster_options, overwrite_option, quiet_option
+from .options import (
+    Gauge,
+    Labels,
+    Window,
+    chunks_option,
+    cluster_options,
+    overwrite_option,
+    quiet_option,
+    segment_options,
+)
 from .running import INTERRUPTED, say, working_on
 
 if TYPE_CHECKING:
@@ -78,7 +87,10 @@ _METHODS = ("auto", "line", "optical-flow", "phase-matching", "tutorial")
     metavar="PIXELS",
     help="Largest shift of an iteration of phase matching.  [default: a quarter of the detector]",
 )
-@click.option("--variable", metavar="NAME", help="The signal to align.  [default: the diode's absorbance]")
+@click.option(
+    "--variable", metavar="NAME", help="The signal to align, or data.  [default: the diode's absorbance]"
+)
+@segment_options
 @click.option(
     "--iterations", type=click.IntRange(min=1), metavar="N", help="The largest number of iterations."
 )
