@@ -153,7 +153,8 @@ def test_what_it_hands_out_is_labelled(scan):
     assert found.dims == ("x", "y", "z")
     assert found.shape == VOLUME
     assert found.dtype == np.float32
-    assert found.attrs["units"] == "absorbance per voxel"
+    assert found.attrs["units"] == "arbitrary per voxel"
+    assert found.attrs["long_name"] == "density"
     assert found.attrs["voxel_size"] == 2.5
 
 
