@@ -19,7 +19,8 @@ from .errors import ScanError, ScanWarning
 _AIR_SMOOTHING = 2.0  # pixels
 _REACH = 3 / (2 * np.sqrt(np.pi) * _AIR_SMOOTHING)  # three times what smoothing leaves of white noise
 _LEAST_REACH = 2e-3  # of the level, for images without noise
-_SPIKE, _UNUSUAL = 1 / 3, 8.0  # of the neighbours' median; of the usual distance from it
+_SPIKE, _UNUSUAL = 1 / 3, 8.0  # of the neighbours; of the noise
+_RANGE = 1.14  # third largest less third smallest of nine samples of unit noise, on average
 _MOST_EMPTY = 0.1  # share of projections with nothing in them beyond which a scan is an error
 
 
@@ -162,8 +163,9 @@ def _air_level(image: NDArray[np.float64], smoothed: NDArray[np.float64]) -> flo
 def without_spikes(diode: Any) -> Any:
     """Readings, those of faulty pixels (hot, dead, hit by a cosmic ray) replaced by their neighbours' median.
 
-    A pixel is faulty where it differs from the median of its 3 x 3 neighbourhood by more than a third, and
-    by more than eight times what is usual in the projection, with noise that grows like that of counts.
+    A pixel is faulty where it lies outside all but two readings of its 3 x 3 neighbourhood, by more than a
+    third of them and by more than eight times the noise that is usual in the projection, which grows like
+    that of counts. (So a fault may have one faulty neighbour, or be part of a line.)
 
     Parameters
     ----------
@@ -174,11 +176,16 @@ def without_spikes(diode: Any) -> Any:
 
 
 def _without_spikes(images: NDArray[Any]) -> NDArray[Any]:
-    middle = ndimage.median_filter(images, (1, 3, 3), mode="nearest").astype(np.float64)
-    away = np.abs(images - middle)
-    noise = np.sqrt(np.maximum(middle, 1e-3 * np.abs(middle).max(axis=(1, 2), keepdims=True)) + 1e-30)
-    usual = 1.4826 * np.median(away / noise, axis=(1, 2), keepdims=True)
-    faulty = (away > _SPIKE * np.abs(middle)) & (away > _UNUSUAL * usual * noise)
+    values = images.astype(np.float32)
+    around = (1, 3, 3)
+    low, high = (ndimage.rank_filter(values, rank, around, mode="nearest") for rank in (2, -3))
+    away = np.maximum(values - high, low - values)
+    noise = np.sqrt(np.maximum(high, 1e-3 * np.abs(high).max(axis=(1, 2), keepdims=True)) + 1e-30)
+    usual = np.median((high - low) / noise, axis=(1, 2), keepdims=True) / _RANGE
+    faulty = (away > _SPIKE * np.abs(high)) & (away > _UNUSUAL * usual * noise)
+    if not faulty.any():
+        return images
+    middle = ndimage.median_filter(values, around, mode="nearest")
     return np.where(faulty, middle, images).astype(images.dtype)
 
 

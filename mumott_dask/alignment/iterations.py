@@ -19,7 +19,17 @@ from .phase_matching import Matches, matched, matched_step
 from .records import TRUSTED, AlignmentStep, Stage
 from .settings import Settings
 from .start import Start
-from .steps import Step, admissible, capped, instrument, solved, turned, without_common_turns
+from .steps import (
+    Step,
+    Taken,
+    admissible,
+    capped,
+    instrument,
+    relaxed,
+    solved,
+    turned,
+    without_common_turns,
+)
 
 Floats = NDArray[np.float64]
 Volume = NDArray[np.float32]
@@ -100,6 +110,7 @@ def _stage_iterations(
     unknowns = settings.unknowns
     weighted, weights = None, None
     small_steps = 0
+    before: Taken | None = None
     for number in range(stage.iterations):
         here = at_state(level, state)
         if weighted is None or weights is None or _distance(here, weighted) > _STALE:
@@ -120,7 +131,8 @@ def _stage_iterations(
         if small and stage != settings.stages[-1]:
             yield state, step, systems
             return
-        state = after(step, state, trust(systems.residuals, settings.excluded))
+        before = Taken(step, relaxed(step, before))
+        state = after(before.taken, state, trust(systems.residuals, settings.excluded))
         yield state, step, systems
         small_steps = small_steps + 1 if small else 0
         if small_steps == ENOUGH:

@@ -102,7 +102,7 @@ def default_stages(detector_shape: tuple[int, int], tolerance: float) -> tuple[S
     return (
         Stage(f"{bins}smoothed by 3 px", coarse, 3.0, 20, 10, 5, max(0.2, tolerance)),
         Stage(f"{bins}smoothed by 1.5 px", coarse, 1.5, 20, 10, 5, max(0.2, tolerance)),
-        Stage("smoothed by 0.7 px", 1, 0.7, 30, 24, 8, tolerance),
+        Stage("smoothed by 0.5 px", 1, 0.5, 30, 24, 8, tolerance),
     )
 
 

@@ -22,6 +22,7 @@ Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
 
 _MODEL = 0.0015  # pixels: what offsets of scans without noise are off by (see the accuracy benchmark)
+_SHORTEST, _LONGEST = 0.4, 1.5  # times what was asked for
 _DAMPING = 1e-3  # of the scaled systems' largest eigenvalue
 
 
@@ -168,3 +169,30 @@ def capped(step: Step, pixels: float, radians: float) -> Step:
         k=np.clip(step.k, -pixels, pixels),
         rotation=step.rotation * np.minimum(1, radians / np.maximum(length, 1e-30)),
     )
+
+
+class Taken(NamedTuple):
+    """A step as the systems asked for it, and as it was taken."""
+
+    asked: Step
+    taken: Step
+
+
+def relaxed(step: Step, before: Taken | None) -> Step:
+    """The step of each projection shortened where its last one overshot, lengthened where it fell short.
+
+    A secant's estimate of how the next step answers to the last one taken (Aitken), for shifts and turns by
+    themselves: a tomogram of too little contrast makes a projection overshoot, one that follows makes it creep.
+    """
+    if before is None:
+        return step
+    shifts = _answer(*(np.stack([s.j, s.k], axis=1) for s in (step, *before)))
+    turns = _answer(*(s.rotation for s in (step, *before)))
+    return replace(step, j=shifts * step.j, k=shifts * step.k, rotation=turns[:, None] * step.rotation)
+
+
+def _answer(step: Floats, asked: Floats, taken: Floats) -> Floats:
+    """Factors (projection,) for steps (projection, component)."""
+    size = np.sum(taken * taken, axis=1)
+    gain = np.sum((asked - step) * taken, axis=1) / np.maximum(size, 1e-30)
+    return np.where(size > 0, 1 / np.clip(gain, 1 / _LONGEST, 1 / _SHORTEST), 1.0)

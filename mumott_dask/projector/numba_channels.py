@@ -9,9 +9,10 @@ from __future__ import annotations
 import numba
 import numpy as np
 
+from .compiling import OPTIONS
 from .lanes import LANES, as_floats, clamped, counting, load, store, whole, with_blocks
 from .layout import CHANNELS
-from .numba_cpu import CACHED, OPTIONS
+from .numba_cpu import CACHED
 from .rays import position, reach
 
 TILE = 8

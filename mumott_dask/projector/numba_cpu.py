@@ -8,20 +8,12 @@ in a row of the detector (forward), or a voxel in a column (adjoint); `layout` l
 
 from __future__ import annotations
 
-from typing import Any
-
 import numba
 import numpy as np
 
+from .compiling import OPTIONS
 from .lanes import LANES, as_floats, clamped, corners, counting, lane, load, store, whole, zeros
 from .rays import bilinear, column, position, reach_of_rays
-
-OPTIONS: dict[str, Any] = {
-    "cache": True,
-    "fastmath": {"contract", "reassoc", "nsz"},
-    "boundscheck": False,
-    "error_model": "numpy",
-}
 
 CACHED = 512 * 1024
 """Bytes of projections that an adjoint kernel sums over at a time: about half of a core's cache."""

@@ -165,7 +165,7 @@ class Projector:
         between the voxels. Costs some three times as much.
         """
         self._check(volume, self.volume_shape, "volume")
-        return splines.reproject(volume, self.rays, self.detector_shape, self.threads)
+        return splines.reproject(self, volume)
 
     def adjoint(self, projections: Array) -> Array:
         """Sum over projections of what lands where each voxel does.

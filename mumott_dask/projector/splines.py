@@ -1,134 +1,123 @@
 """Forward projection with cubic splines instead of linear interpolation, compiled by numba.
 
 What linear interpolation does to an image depends on where its rays pass between the voxels; that the spread
-is lopsided looks like a shift of up to a hundredth of a pixel where all rays of a projection pass alike.
+is lopsided looks like a shift of up to a hundredth of a pixel where all rays of a projection pass alike. A
+spline has no such preference. The volume is spread first as much as linear interpolation spreads it on
+average, for the tomogram has been fitted through that.
 """
 
 from __future__ import annotations
+
+from typing import TYPE_CHECKING
 
 import numba
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from .numba_cpu import OPTIONS
-from .rays import RayParameters, position, reach
+from .compiling import OPTIONS
+from .lanes import LANES, as_floats, clamped, corners, counting, lane, load, store, whole, zeros
+from .rays import position, reach_of_rays
+
+if TYPE_CHECKING:
+    from .operator import Projector
+
+Floats = NDArray[np.float32]
+
+_SPREAD = np.array([1, 10, 1]) / 12  # what linear interpolation spreads over, on average
+_BEFORE, _AFTER = 3, 4  # zeros around a slice: as far as a spline reaches beyond it
 
 
-def reproject(
-    volume: NDArray[np.float32], rays: RayParameters, detector_shape: tuple[int, int], threads: bool
-) -> NDArray[np.float32]:
+def reproject(projector: Projector, volume: Floats) -> Floats:
     """Line integrals of a volume (x, y, z), (projection, j, k)."""
-    out = np.empty((len(rays.axes), *detector_shape), np.float32)
-    kernel = forward_threaded if threads else forward_serial
-    for main in np.unique(rays.axes[:, 0]):
-        projections = np.flatnonzero(rays.axes[:, 0] == main)
-        flat = coefficients(volume, int(main)).reshape(-1)
-        flat.flags.writeable = False
-        kernel(flat, np.array(volume.shape), projections, *rays, out)
+    out = np.zeros(projector.shape, np.float32)
+    kernel = _forward_threaded if projector.threads else _forward_serial
+    axes, *parameters = projector.rays
+    for main in np.unique(axes[:, 0]):
+        numbers = np.flatnonzero(axes[:, 0] == main)
+        kernel(coefficients(volume.transpose(axes[numbers[0]])), numbers, *parameters, out)
     return out
 
 
-def coefficients(volume: NDArray[np.float32], main: int) -> NDArray[np.float32]:
-    """Coefficients of the cubic B-splines, in every slice across axis `main`, that pass through a volume."""
-    result = volume
-    for axis in {0, 1, 2} - {main}:
-        if volume.shape[axis] > 1:
+def coefficients(slices: Floats) -> Floats:
+    """Coefficients of the cubic B-splines that pass through slices (slice, a, b), in a border of zeros."""
+    result = slices
+    for axis in (1, 2):
+        if slices.shape[axis] > 1:
+            result = ndimage.correlate1d(result, _SPREAD, axis, np.float32, mode="constant")
             result = ndimage.spline_filter1d(result, 3, axis, np.float32, mode="mirror")
-    return np.ascontiguousarray(result, np.float32)
+    around = (_BEFORE, _AFTER)
+    return np.pad(np.asarray(result, np.float32), ((0, 0), around, around))
 
 
 @numba.njit(inline="always")
-def _weights(f):  # type: ignore[no-untyped-def]
-    """Values at the four nearest samples of a cubic B-spline, a fraction f past the second of them."""
-    sixth, one = np.float32(1 / 6), np.float32(1)
-    g = one - f
-    return (
-        sixth * g * g * g,
-        sixth * (np.float32(4) + np.float32(3) * f * f * (f - np.float32(2))),
-        sixth * (np.float32(4) + np.float32(3) * g * g * (g - np.float32(2))),
-        sixth * f * f * f,
-    )
+def _place(n, a, b, end_a, end_b, stride, at, fractions):  # type: ignore[no-untyped-def]
+    """Note as number n where to find the neighbours of the samples at (a, b), moved into the border if outside."""
+    a, b = clamped(a, np.float32(0), end_a), clamped(b, np.float32(0), end_b)
+    ia, ib = whole(a), whole(b)
+    store(at, n * LANES, ia * stride + ib)
+    store(fractions[0], n * LANES, a - as_floats(ia))
+    store(fractions[1], n * LANES, b - as_floats(ib))
 
 
 @numba.njit(inline="always")
-def _inside(start, slope, end, first, last):  # type: ignore[no-untyped-def]
-    """Narrow the samples [first, last) to those whose position is in [1, end), to the last bit.
-
-    A position is a monotone function of the sample's number, in float32 as well.
-    """
-    one = np.float32(1)
-    first, last = reach(start, slope, one, end, first, last)
-    while first < last and not (one <= position(start, slope, np.float32(first)) < end):
-        first += 1
-    while first < last and not (one <= position(start, slope, np.float32(last - 1)) < end):
-        last -= 1
-    return first, last
+def _weighted(near, first, second, far, f):  # type: ignore[no-untyped-def]
+    """Value of a cubic spline a fraction f past the second of four coefficients, times six."""
+    g = np.float32(1) - f
+    bump_f = (f * f) * (f - np.float32(2)) * np.float32(3) + np.float32(4)
+    bump_g = (g * g) * (g - np.float32(2)) * np.float32(3) + np.float32(4)
+    return (g * g * g) * near + bump_f * first + bump_g * second + (f * f * f) * far
 
 
-@numba.njit(inline="always")
-def _guarded(flat, base, stride_a, stride_b, a, b, side_a, side_b):  # type: ignore[no-untyped-def]
-    """Value of the spline at (a, b), whose coefficients are zero outside: for the samples near an edge."""
-    ia, ib = int(np.floor(a)), int(np.floor(b))
-    wa, wb = _weights(a - np.float32(ia)), _weights(b - np.float32(ib))
-    total = np.float32(0)
-    for da in range(4):
-        for db in range(4):
-            row, column = ia + da - 1, ib + db - 1
-            if 0 <= row < side_a and 0 <= column < side_b:
-                total += wa[da] * wb[db] * flat[base + row * stride_a + column * stride_b]
-    return total
+@numba.njit(nogil=True, **OPTIONS)
+def _line(n, flat, base, at, fractions):  # type: ignore[no-untyped-def]
+    near, first, second, far = corners(flat, base, at, n * LANES)
+    return _weighted(near, first, second, far, load(fractions[1], n * LANES))
 
 
-@numba.njit(inline="always")
-def _line(flat, at, stride, w):  # type: ignore[no-untyped-def]
-    return (
-        w[0] * flat[at]
-        + w[1] * flat[at + stride]
-        + w[2] * flat[at + 2 * stride]
-        + w[3] * flat[at + 3 * stride]
-    )
-
-
-def _forward(flat, shape, projections, axes, first, second, step, out):  # type: ignore[no-untyped-def]
-    """Line sums into `out` (projection, j, k) of the projections that are listed.
-
-    `flat` holds the coefficients of a volume of `shape`; the other arguments are as in `rays`.
-    """
-    strides = (shape[1] * shape[2], shape[2], 1)
+@numba.njit(nogil=True, **OPTIONS)
+def _forward_row(row, slices, numbers, first, second, step, out):  # type: ignore[no-untyped-def]
+    """Line sums of `slices` along one row of rays of the projections `numbers` of `out`."""
+    flat = slices.reshape(-1)
+    size, stride = slices.shape[1] * slices.shape[2], np.int32(slices.shape[2])
+    end_a, end_b = np.float32(slices.shape[1] - 4), np.float32(slices.shape[2] - 4)
+    at, fractions = np.empty(len(slices) * LANES, np.int32), np.empty((2, len(slices) * LANES), np.float32)
     rows, columns = out.shape[1], out.shape[2]
-    for row in numba.prange(len(projections) * rows):
-        n, j = projections[row // rows], row % rows
-        sides = axes[n, 0], axes[n, 1], axes[n, 2]
-        slices, side_a, side_b = shape[sides[0]], shape[sides[1]], shape[sides[2]]
-        stride, stride_a, stride_b = strides[sides[0]], strides[sides[1]], strides[sides[2]]
-        slope_a, slope_b = first[n, 3], second[n, 3]
-        for k in range(columns):
-            a0 = position(position(first[n, 0], first[n, 1], np.float32(j)), first[n, 2], np.float32(k))
-            b0 = position(position(second[n, 0], second[n, 1], np.float32(j)), second[n, 2], np.float32(k))
-            low, high = reach(a0, slope_a, np.float32(-2), np.float32(side_a + 1), 0, slices)
-            low, high = reach(b0, slope_b, np.float32(-2), np.float32(side_b + 1), low, high)
-            inner, outer = _inside(a0, slope_a, np.float32(side_a - 2), low, high)
-            inner, outer = _inside(b0, slope_b, np.float32(side_b - 2), inner, outer)
-            outer = max(outer, inner)
-            total = np.float32(0)
-            for s in range(inner, outer):
-                a, b = position(a0, slope_a, np.float32(s)), position(b0, slope_b, np.float32(s))
-                ia, ib = int(a), int(b)
-                wa, wb = _weights(a - np.float32(ia)), _weights(b - np.float32(ib))
-                at = s * stride + (ia - 1) * stride_a + (ib - 1) * stride_b
-                total += (
-                    wa[0] * _line(flat, at, stride_b, wb)
-                    + wa[1] * _line(flat, at + stride_a, stride_b, wb)
-                    + wa[2] * _line(flat, at + 2 * stride_a, stride_b, wb)
-                    + wa[3] * _line(flat, at + 3 * stride_a, stride_b, wb)
-                )
-            for edge in range(low, high - (outer - inner)):
-                s = edge if edge < inner else edge + outer - inner
-                a, b = position(a0, slope_a, np.float32(s)), position(b0, slope_b, np.float32(s))
-                total += _guarded(flat, s * stride, stride_a, stride_b, a, b, side_a, side_b)
-            out[n, j, k] = total * step[n]
+    n, j = numbers[row // rows], row % rows
+    # Places are counted from the first of the four coefficients that a sample needs.
+    a_row = position(first[n, 0] + np.float32(2), first[n, 1], np.float32(j))
+    b_row = position(second[n, 0] + np.float32(2), second[n, 1], np.float32(j))
+    a_by_k, a_by_slice, b_by_k, b_by_slice = first[n, 2], first[n, 3], second[n, 2], second[n, 3]
+    for k in range(0, columns, LANES):
+        a0, b0 = position(a_row, a_by_k, np.float32(k)), position(b_row, b_by_k, np.float32(k))
+        low, high = reach_of_rays(a0, a_by_k, a_by_slice, LANES, end_a, 0, len(slices))
+        low, high = reach_of_rays(b0, b_by_k, b_by_slice, LANES, end_b, low, high)
+        a_rays, b_rays = position(a0, a_by_k, counting()), position(b0, b_by_k, counting())
+        for s in range(low, high):
+            a, b = (position(a_rays, a_by_slice, np.float32(s)), position(b_rays, b_by_slice, np.float32(s)))
+            _place(s, a, b, end_a, end_b, stride, at, fractions)
+        total = zeros()
+        for s in range(low, high):
+            base = s * size
+            total += _weighted(
+                _line(s, flat, base, at, fractions),
+                _line(s, flat, base + stride, at, fractions),
+                _line(s, flat, base + 2 * stride, at, fractions),
+                _line(s, flat, base + 3 * stride, at, fractions),
+                load(fractions[0], s * LANES),
+            )
+        total *= step[n] / np.float32(36)
+        for i in range(min(LANES, columns - k)):
+            out[n, j, k + i] = lane(total, i)
 
 
-forward_threaded = numba.njit(parallel=True, nogil=True, **OPTIONS)(_forward)
-forward_serial = numba.njit(nogil=True, **OPTIONS)(_forward)
+@numba.njit(parallel=True, nogil=True, **OPTIONS)
+def _forward_threaded(slices, numbers, first, second, step, out):  # type: ignore[no-untyped-def]
+    for row in numba.prange(len(numbers) * out.shape[1]):
+        _forward_row(np.int64(row), slices, numbers, first, second, step, out)
+
+
+@numba.njit(nogil=True, **OPTIONS)
+def _forward_serial(slices, numbers, first, second, step, out):  # type: ignore[no-untyped-def]
+    for row in range(len(numbers) * out.shape[1]):
+        _forward_row(row, slices, numbers, first, second, step, out)
