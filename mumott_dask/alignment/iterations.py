@@ -131,7 +131,7 @@ def _stage_iterations(
         if small and stage != settings.stages[-1]:
             yield state, step, systems
             return
-        before = Taken(step, relaxed(step, before))
+        before = Taken(step, step if settings.matching else relaxed(step, before))  # no more than the cap
         state = after(before.taken, state, trust(systems.residuals, settings.excluded))
         yield state, step, systems
         small_steps = small_steps + 1 if small else 0
