@@ -85,7 +85,7 @@ def absorbance(
         if given.shape != empty.shape:
             raise ScanError(f"open_beam has shape {given.shape}, expected {empty.shape}")
         empty |= ~(given > 0)
-    _report_empty(
+    report_empty(
         empty, np.asarray(scan["projection"]) if "projection" in scan.coords else np.arange(len(empty))
     )
     if given is not None:
@@ -230,7 +230,8 @@ def _levels(signal: Any, percentile: float) -> NDArray[np.float64]:
     return arrays.of_each_projection(of_block, signal)
 
 
-def _report_empty(empty: NDArray[np.bool_], labels: NDArray[Any]) -> None:
+def report_empty(empty: NDArray[np.bool_], labels: NDArray[Any]) -> None:
+    """Warn of projections with nothing in them, (projection,) bool; an error where they are many."""
     if not empty.any():
         return
     names = ", ".join(str(label) for label in labels[empty][:20]) + (" ..." if empty.sum() > 20 else "")

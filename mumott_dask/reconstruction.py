@@ -10,13 +10,11 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from . import arrays
-from .absorption import absorbance, air_level, pixel_weights, without_spikes
 from .errors import ScanError
+from .measured import Signal, checked_signal, signal_and_mask
 from .projector import Projector
 from .scan import open_scan
-from .scan.schema import signal_variable
 
-_CUTOFF = (1e-4, 2.0)  # the noise of the air lies on both sides of 1: clipping it there would bias it
 _SMALLEST_SUM = 0.1  # below it a ray or a voxel counts as not seen
 
 
@@ -104,6 +102,8 @@ def reconstruct(
     nonnegative: bool = True,
     start: xr.DataArray | None = None,
     variable: str | None = None,
+    segment: int | None = None,
+    transmission_corrected: bool | None = None,
     watch: Callable[[int, int, float], None] | None = None,
 ) -> xr.DataArray:
     """Tomogram of a scan with the geometry that it holds, by MITRA.
@@ -121,14 +121,20 @@ def reconstruct(
     start : (x, y, z) DataArray, optional
         A tomogram to start from instead of zero.
     variable : str, optional
-        The signal to reconstruct; the diode's absorbance by default.
+        The signal to reconstruct, or ``"data"`` for the detector's segments; the diode's absorbance by
+        default.
+    segment : int, optional
+        The segment of ``"data"``, counted from 0; by default their mean.
+    transmission_corrected : bool, optional
+        Whether ``"data"`` is divided by what the diode reads of the scan's open beam, which takes out the
+        absorption and the flux's drift; by default where there is a diode.
     watch : callable, optional
         Called after each iteration with its number from 1, the largest number, and the loss.
 
     Returns
     -------
     (x, y, z) DataArray, float32
-        Absorbance per voxel.
+        Absorbance per voxel, or the additive signal per voxel.
 
     Raises
     ------
@@ -145,7 +151,8 @@ def reconstruct(
     projector = Projector.from_scan(scan)
     if start is not None and start.shape != projector.volume_shape:
         raise ScanError(f"start has shape {start.shape}, expected the scan's volume {projector.volume_shape}")
-    data, mask = signal_and_mask(scan, variable)
+    signal = checked_signal(scan, variable, segment, transmission_corrected)
+    data, mask = signal_and_mask(scan, signal)
     weights = sirt_weights(projector, data.chunks[0] if arrays.is_chunked(data) else None)
     first = None if start is None else np.asarray(start, np.float32)
     steps = mitra_steps(
@@ -159,36 +166,12 @@ def reconstruct(
         if number == iterations or (slow and number > 1):
             break
         before = step.loss
-    return tomogram_array(step.tomogram, scan)
+    return tomogram_array(step.tomogram, scan, signal)
 
 
-def signal_and_mask(scan: xr.Dataset, variable: str | None = None) -> tuple[Any, Any]:
-    """What the rays add up, and the mask of the pixels that hold it, (projection, j, k) float32 each.
-
-    A transmission signal becomes absorbance, faulty pixels masked; an additive one is used as it is. Chunked
-    arrays are held where they were computed.
-    """
-    name = signal_variable(scan, variable)
-    if signal_kind(scan, variable) == "transmission":
-        measured = scan[name].data
-        readings = without_spikes(measured)
-        scan = scan.assign(diode=(scan[name].dims, readings))
-        air = air_level(readings, pixel_weights(scan))
-        result = absorbance(scan, cutoff=_CUTOFF, open_beam=air)
-        return arrays.keep_on_workers(result["absorbance"].data, result["mask"].data * (readings == measured))
-    data = scan[name].data.astype(np.float32)
-    mask = (np.isfinite(data) & (pixel_weights(scan) > 0)).astype(np.float32)
-    return arrays.keep_on_workers(np.where(mask > 0, data, np.float32(0)), mask)
-
-
-def signal_kind(scan: xr.Dataset, variable: str | None = None) -> str:
-    """Kind of a scan's signal: "transmission", or "additive" for one that the rays add up by themselves."""
-    return str(scan[signal_variable(scan, variable)].attrs.get("kind", "transmission"))
-
-
-def tomogram_array(values: NDArray[np.float32], scan: xr.Dataset) -> xr.DataArray:
+def tomogram_array(values: NDArray[np.float32], scan: xr.Dataset, signal: Signal) -> xr.DataArray:
     """A tomogram with its dims, its unit and the size of its voxels."""
-    attrs: dict[str, Any] = {"units": "absorbance per voxel", "long_name": "absorbance"}
+    attrs: dict[str, Any] = {"units": f"{signal.unit} per voxel", "long_name": signal.label}
     if "pixel_size" in scan.attrs:
         attrs["voxel_size"] = scan.attrs["pixel_size"]
     return xr.DataArray(values, dims=("x", "y", "z"), name="tomogram", attrs=attrs)

@@ -9,7 +9,8 @@ from scipy.ndimage import gaussian_filter
 
 from mumott_dask import Projector, ScanError, make_scan, reconstruct, write_scan
 from mumott_dask.geometry import rotations_from_angles
-from mumott_dask.reconstruction import mitra_steps, signal_and_mask, sirt_weights
+from mumott_dask.measured import signal_and_mask
+from mumott_dask.reconstruction import mitra_steps, sirt_weights
 
 INNER, OUTER = (0, 0, -1), (1, 0, 0)
 COUNT, DETECTOR, VOLUME = 14, (12, 9), (10, 10, 8)
@@ -152,7 +153,8 @@ def test_what_it_hands_out_is_labelled(scan):
     assert found.dims == ("x", "y", "z")
     assert found.shape == VOLUME
     assert found.dtype == np.float32
-    assert found.attrs["units"] == "absorbance per voxel"
+    assert found.attrs["units"] == "arbitrary per voxel"
+    assert found.attrs["long_name"] == "density"
     assert found.attrs["voxel_size"] == 2.5
 
 

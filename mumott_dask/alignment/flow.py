@@ -97,7 +97,8 @@ def normal_sums(
 ) -> Floats:
     """Sums of the small systems of some projections, (projection, number): `Systems`, side by side."""
     predicted = projector.reproject(tomogram)
-    residual = np.clip(data - predicted, -_LARGEST_RESIDUAL, _LARGEST_RESIDUAL) * mask
+    reach = _LARGEST_RESIDUAL if counting else np.abs(predicted).max(axis=(1, 2), keepdims=True)
+    residual = np.clip(data - predicted, -reach, reach) * mask
     pixels = mask.sum(axis=(1, 2), dtype=np.float64)
     weight = window * mask
     left = without_background(residual, mask, unknowns.background) * mask

@@ -15,6 +15,7 @@ from mumott_dask.reconstruction import mitra_steps, sirt_weights
 
 from .flow import Systems, small_systems
 from .level import Level, centre_of_mass, moved, resampled
+from .phase_matching import Matches, matched, matched_step
 from .records import TRUSTED, AlignmentStep, Stage
 from .settings import Settings
 from .start import Start
@@ -104,7 +105,7 @@ def outer_iterations(whole: Level, settings: Settings, start: Start) -> Iterator
 
 def _stage_iterations(
     level: Level, settings: Settings, stage: Stage, state: State
-) -> Iterator[tuple[State, Step, Systems]]:
+) -> Iterator[tuple[State, Step, Systems | Matches]]:
     """Outer iterations of one stage: the state after each, and its step in unbinned pixels."""
     unknowns = settings.unknowns
     weighted, weights = None, None
@@ -125,13 +126,12 @@ def _stage_iterations(
         )
         *_, last = islice(inner, stage.inner_iterations if number else stage.first_iterations)
         state = replace(state, tomogram=last.tomogram)
-        systems = small_systems(here, last.tomogram, stage.smoothing / stage.binning, unknowns)
-        step = _step(systems, settings, stage, state)
+        systems, step = _found(here, settings, stage, state)
         small = _largest(step, settings, state, level) < stage.tolerance
         if small and stage != settings.stages[-1]:
             yield state, step, systems
             return
-        before = Taken(step, relaxed(step, before))
+        before = Taken(step, step if settings.matching else relaxed(step, before))  # no more than the cap
         state = after(before.taken, state, trust(systems.residuals, settings.excluded))
         yield state, step, systems
         small_steps = small_steps + 1 if small else 0
@@ -156,6 +156,17 @@ def at_state(level: Level, state: State) -> Level:
     return replace(here, projector=here.projector.with_rotation(state.rotation))
 
 
+def _found(level: Level, settings: Settings, stage: Stage, state: State) -> tuple[Systems | Matches, Step]:
+    """What each projection says of its unknowns, given the tomogram, and the step that it asks for."""
+    if settings.matching is None:
+        systems = small_systems(level, state.tomogram, stage.smoothing / stage.binning, settings.unknowns)
+        return systems, _step(systems, settings, stage, state)
+    matches = matched(level, state.tomogram, settings.matching.upsampling)
+    n = stage.binning
+    step = capped(matched_step(matches, settings.free), settings.matching.shift_cap / n, 0.0)
+    return matches, _gauged(replace(step, j=step.j * n, k=step.k * n), settings, state)
+
+
 def _step(systems: Systems, settings: Settings, stage: Stage, state: State) -> Step:
     """The step that the small systems ask for, in unbinned pixels."""
     unknowns, free, trusted = settings.unknowns, settings.free, _counted(settings, state)
@@ -175,8 +186,12 @@ def _step(systems: Systems, settings: Settings, stage: Stage, state: State) -> S
     n, own = stage.binning, step.rotation
     if settings.refine_angles:
         own = without_common_turns(own, trusted, rotation, settings.refine_geometry)
-    step = replace(step, j=step.j * n, k=step.k * n, rotation=common + own)
-    axes = settings.axes_of(rotation)
+    return _gauged(replace(step, j=step.j * n, k=step.k * n, rotation=common + own), settings, state)
+
+
+def _gauged(step: Step, settings: Settings, state: State) -> Step:
+    """The step, in unbinned pixels, as held offsets and the gauge leave it."""
+    trusted, axes = _counted(settings, state), settings.axes_of(state.rotation)
     return admissible(step, settings.held_j, settings.held_k, trusted, axes, settings.free_gauge)
 
 

@@ -11,8 +11,8 @@ from os import PathLike
 import numpy as np
 import xarray as xr
 
+from mumott_dask.measured import signal_and_mask
 from mumott_dask.projector import Projector
-from mumott_dask.reconstruction import signal_and_mask, signal_kind
 from mumott_dask.scan import open_scan
 from mumott_dask.scan.schema import validate_scan
 
@@ -42,6 +42,10 @@ def align(
     background: Background = None,
     refine_angles: bool = False,
     refine_geometry: bool = False,
+    upsampling: int = 20,
+    shift_cap: float | None = None,
+    segment: int | None = None,
+    transmission_corrected: bool | None = None,
     gauge: Gauge = "auto",
     iterations: int | None = None,
     tolerance: float = 0.001,
@@ -57,8 +61,9 @@ def align(
     method : str
         ``"line"``: from the centre of mass of each projection, for a sample inside the view.
         ``"optical-flow"``: from `start`, by reprojection, from coarse to fine. ``"tutorial"``: by
-        reprojection with the two stages of mumott's tutorial, from the centre of mass. ``"auto"``: optical
-        flow from the centre of mass or from the scan's offsets, whichever leave less unexplained.
+        reprojection with the two stages of mumott's tutorial, from the centre of mass. ``"phase-matching"``:
+        by registering each image to its reprojection, mumott's other method. ``"auto"``: optical flow from
+        the centre of mass or from the scan's offsets, whichever leave less unexplained.
     start : str, path or Dataset
         ``"scan"`` (the offsets that it holds), ``"zero"``, or an alignment or its path.
     exclude : iterable of int
@@ -70,7 +75,17 @@ def align(
     window : ((start, stop), (start, stop)), optional
         Pixels along j and along k that the offsets are found from; all by default.
     variable : str, optional
-        The signal to align; the diode's absorbance by default.
+        The signal to align, or ``"data"`` for the detector's segments, where transmission has no contrast;
+        the diode's absorbance by default.
+    upsampling : int
+        Phase matching finds shifts to ``1 / upsampling`` of a pixel, and ends when all are smaller.
+    shift_cap : float, pixels, optional
+        The largest shift that phase matching takes in one iteration; by default a quarter of the detector.
+    segment : int, optional
+        The segment of ``"data"`` to align, counted from 0; by default their mean.
+    transmission_corrected : bool, optional
+        Whether ``"data"`` is divided by what the diode reads of the scan's open beam, which takes out the
+        absorption and the flux's drift; by default where there is a diode.
     gauge : str or (x, y, z)
         What is done about the movement of the sample as a whole, which the data leave open: ``"keep"`` that
         of the start, ``"mass"`` (the sample's centre of mass to the volume's centre), a place for the centre
@@ -112,6 +127,10 @@ def align(
         background=background,
         refine_angles=refine_angles,
         refine_geometry=refine_geometry,
+        upsampling=upsampling,
+        shift_cap=shift_cap,
+        segment=segment,
+        transmission_corrected=transmission_corrected,
         gauge=gauge,
         iterations=iterations,
         tolerance=tolerance,
@@ -144,6 +163,10 @@ def align_steps(
     background: Background = None,
     refine_angles: bool = False,
     refine_geometry: bool = False,
+    upsampling: int = 20,
+    shift_cap: float | None = None,
+    segment: int | None = None,
+    transmission_corrected: bool | None = None,
     gauge: Gauge = "auto",
     iterations: int | None = None,
     tolerance: float = 0.001,
@@ -176,6 +199,10 @@ def align_steps(
         background,
         refine_angles,
         refine_geometry,
+        upsampling,
+        shift_cap,
+        segment,
+        transmission_corrected,
     )
     begin = given_start(scan, start)
     history: list[AlignmentStep] = []
@@ -195,14 +222,15 @@ def align_steps(
         if not history:
             raise
     history[-1] = whole_step(level, settings, history[-1])
-    return alignment_dataset(scan, history, *verdict, settings.attrs(np.asarray(scan["projection"])))
+    attrs = settings.attrs(np.asarray(scan["projection"]))
+    return alignment_dataset(scan, history, *verdict, attrs, settings.signal)
 
 
 def _measured(scan: xr.Dataset, settings: Settings) -> Level:
-    data, mask = signal_and_mask(scan, settings.variable)
+    data, mask = signal_and_mask(scan, settings.signal)
     if settings.excluded.any():
         mask = mask * (~settings.excluded[:, None, None]).astype(np.float32)
-    counting = signal_kind(scan, settings.variable) == "transmission"
+    counting = settings.signal.kind == "transmission"
     return whole_level(Projector.from_scan(scan), data, mask, settings.window, counting)
 
 

@@ -11,6 +11,7 @@ import xarray as xr
 
 from mumott_dask._version import __version__
 from mumott_dask.errors import ScanError
+from mumott_dask.measured import Signal
 from mumott_dask.reconstruction import tomogram_array
 from mumott_dask.scan.zarr_store import open_dataset, write_dataset
 
@@ -18,7 +19,12 @@ from .records import TRUSTED, AlignmentStep
 
 
 def alignment_dataset(
-    scan: xr.Dataset, history: Sequence[AlignmentStep], converged: bool, reason: str, settings: dict[str, Any]
+    scan: xr.Dataset,
+    history: Sequence[AlignmentStep],
+    converged: bool,
+    reason: str,
+    settings: dict[str, Any],
+    signal: Signal,
 ) -> xr.Dataset:
     """The alignment that ended with the last step of `history`.
 
@@ -33,6 +39,8 @@ def alignment_dataset(
         Why it ended.
     settings : dict
         Kept as attributes.
+    signal : Signal
+        What was aligned.
     """
     last = history[-1]
     offsets = {"units": "pixel"}
@@ -45,7 +53,7 @@ def alignment_dataset(
             "k_offset_history": (by_iteration, np.stack([step.k_offset for step in history]), offsets),
             "largest_step": ("iteration", [step.largest_step for step in history], offsets),
             "median_step": ("iteration", [step.median_step for step in history], offsets),
-            "residual": ("iteration", [step.residual for step in history], {"units": "absorbance"}),
+            "residual": ("iteration", [step.residual for step in history], {"units": signal.unit}),
             "stage": ("iteration", np.array([step.stage for step in history], dtype=np.dtypes.StringDType())),
         },
         coords={
@@ -64,7 +72,7 @@ def alignment_dataset(
     if last.trust is not None:
         result.attrs["wrong"] = [int(label) for label in result["projection"].values[last.trust < TRUSTED]]
     if last.tomogram is not None:
-        result["tomogram"] = tomogram_array(last.tomogram, scan)
+        result["tomogram"] = tomogram_array(last.tomogram, scan, signal)
     return result
 
 

@@ -13,11 +13,13 @@ from numpy.typing import NDArray
 
 from mumott_dask import geometry
 from mumott_dask.errors import ScanError
+from mumott_dask.measured import Signal, checked_signal
 from mumott_dask.scan.schema import detector_shape, scan_basis, volume_shape
 
+from .phase_matching import Matching, checked_matching, matching_stages
 from .records import Stage, Unknowns, default_stages, tutorial_stages
 
-METHODS = ("auto", "line", "optical-flow", "tutorial")
+METHODS = ("auto", "line", "optical-flow", "phase-matching", "tutorial")
 GAUGES = ("auto", "keep", "mass")
 DIRECTIONS = ("j", "k", "jk")
 
@@ -35,6 +37,7 @@ class Settings:
     gauge: Gauge
     window: tuple[slice, slice]
     variable: str | None
+    signal: Signal
     iterations: int
     tolerance: float
     stages: tuple[Stage, ...]
@@ -46,6 +49,7 @@ class Settings:
     background: Background
     refine_angles: bool
     refine_geometry: bool
+    matching: Matching | None = None  #: how phase matching is done, where that is the method
 
     @property
     def unknowns(self) -> Unknowns:
@@ -97,7 +101,15 @@ class Settings:
             "stages": json.dumps([vars(stage) for stage in self.stages]),
             "excluded": [int(label) for label in labels[self.excluded]],
             "fixed": [int(label) for label in labels[self.fixed]],
+            **({} if self.matching is None else self.matching._asdict()),
+            **self._segments(),
         }
+
+    def _segments(self) -> dict[str, Any]:
+        if self.signal.name != "data":
+            return {}
+        segment = "mean" if self.signal.segment is None else self.signal.segment
+        return {"segment": segment, "transmission_corrected": self.signal.transmission_corrected}
 
 
 def check_settings(
@@ -114,6 +126,10 @@ def check_settings(
     background: Background,
     refine_angles: bool,
     refine_geometry: bool,
+    upsampling: int = 20,
+    shift_cap: float | None = None,
+    segment: int | None = None,
+    transmission_corrected: bool | None = None,
 ) -> Settings:
     """Settings for a scan, or one line that says which of them makes no sense."""
     if method not in METHODS:
@@ -126,10 +142,20 @@ def check_settings(
         raise ScanError(f"tolerance is {tolerance} pixels, expected more than 0")
     if iterations is not None and iterations < 1:
         raise ScanError(f"iterations is {iterations}, expected at least 1")
+    shape, matching = detector_shape(scan), None
+    if shift_cap is not None and method != "phase-matching":
+        raise ScanError(
+            f"shift_cap is {shift_cap} pixels, which is for phase-matching alone, not for {method}"
+        )
     if method == "line":
         stages: tuple[Stage, ...] = ()
+    elif method == "phase-matching":
+        if background is not None or refine_angles or refine_geometry:
+            raise ScanError("phase matching finds offsets alone: what else is unknown wants optical-flow")
+        matching = checked_matching(upsampling, shift_cap, shape)
+        tolerance = max(tolerance, 1 / upsampling)
+        stages = matching_stages(shape, tolerance)
     else:
-        shape = detector_shape(scan)
         stages = tutorial_stages(tolerance) if method == "tutorial" else default_stages(shape, tolerance)
     most = sum(stage.iterations for stage in stages) or 1
     excluded, held = _listed(scan, exclude, "exclude"), _listed(scan, fixed, "fixed")
@@ -143,6 +169,7 @@ def check_settings(
         _checked_gauge(gauge, scan),
         _checked_window(window, detector_shape(scan)),
         variable,
+        checked_signal(scan, variable, segment, transmission_corrected),
         most if iterations is None else min(iterations, most),
         tolerance,
         stages,
@@ -154,6 +181,7 @@ def check_settings(
         background,
         bool(refine_angles),
         bool(refine_geometry),
+        matching,
     )
 
 

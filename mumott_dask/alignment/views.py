@@ -25,6 +25,7 @@ def beyond_view(level: Level) -> tuple[bool, bool]:
 
 def _edges(images: NDArray[np.float32]) -> Floats:
     """Mean over each edge (both of j, both of k) relative to the image's 95th percentile, (projection, 4)."""
-    high = np.maximum(np.percentile(images, 95, axis=(1, 2)), 1e-6)
+    high = np.percentile(images, 95, axis=(1, 2))
+    high = np.where(high > 0, high, np.inf)
     edges = images[:, :_EDGE], images[:, -_EDGE:], images[:, :, :_EDGE], images[:, :, -_EDGE:]
     return np.stack([edge.mean(axis=(1, 2)) / high for edge in edges], axis=1)

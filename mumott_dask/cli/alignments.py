@@ -10,13 +10,22 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from .files import check_new, check_suffix, opened_offsets, opened_scan
-from .options import Gauge, Labels, Window, chunks_option, cluster_options, overwrite_option, quiet_option
+from .options import (
+    Gauge,
+    Labels,
+    Window,
+    chunks_option,
+    cluster_options,
+    overwrite_option,
+    quiet_option,
+    segment_options,
+)
 from .running import INTERRUPTED, say, working_on
 
 if TYPE_CHECKING:
     import xarray as xr
 
-_METHODS = ("auto", "line", "optical-flow", "tutorial")
+_METHODS = ("auto", "line", "optical-flow", "phase-matching", "tutorial")
 
 
 @click.command(
@@ -64,7 +73,24 @@ _METHODS = ("auto", "line", "optical-flow", "tutorial")
     help="Where the sample lies in the volume: as in the start, with its centre of mass in the middle, or "
     "X,Y,Z voxels from there.",
 )
-@click.option("--variable", metavar="NAME", help="The signal to align.  [default: the diode's absorbance]")
+@click.option(
+    "--upsampling",
+    type=click.IntRange(min=1),
+    default=20,
+    show_default=True,
+    metavar="N",
+    help="Phase matching finds shifts to an Nth of a pixel.",
+)
+@click.option(
+    "--shift-cap",
+    type=float,
+    metavar="PIXELS",
+    help="Largest shift of an iteration of phase matching.  [default: a quarter of the detector]",
+)
+@click.option(
+    "--variable", metavar="NAME", help="The signal to align, or data.  [default: the diode's absorbance]"
+)
+@segment_options
 @click.option(
     "--iterations", type=click.IntRange(min=1), metavar="N", help="The largest number of iterations."
 )

@@ -135,3 +135,25 @@ overwrite_option: Decorator = click.option("--overwrite", is_flag=True, help="Re
 alignment_option: Decorator = click.option(
     "--alignment", type=click.Path(), metavar="RESULT", help="Apply the offsets that align found."
 )
+
+
+def segment_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """``--segment`` and ``--uncorrected``, for the variable data."""
+    options: tuple[Decorator, ...] = (
+        click.option(
+            "--segment",
+            type=click.IntRange(min=0),
+            metavar="N",
+            help="The detector's segment, with --variable data.  [default: the mean over all]",
+        ),
+        click.option(
+            "--uncorrected",
+            "transmission_corrected",
+            flag_value=False,
+            default=None,
+            help="With --variable data, don't divide it by the diode's transmission.",
+        ),
+    )
+    for option in reversed(options):
+        command = option(command)
+    return command

@@ -71,7 +71,7 @@ def alignment_summary(result: xr.Dataset) -> Rows:
                 "last step",
                 f"{float(last['largest_step']):.5f} pixel at most, {float(last['median_step']):.5f} median",
             ),
-            ("residual", f"{float(last['residual']):.6f} absorbance (RMS)"),
+            ("residual", f"{float(last['residual']):.6g} {result['residual'].attrs['units']} (RMS)"),
         ]
     return [*rows, ("offsets", offsets_range(result))]
 

@@ -8,7 +8,14 @@ from typing import Any
 import click
 
 from .files import check_new, check_suffix, opened_scan
-from .options import alignment_option, chunks_option, cluster_options, overwrite_option, quiet_option
+from .options import (
+    alignment_option,
+    chunks_option,
+    cluster_options,
+    overwrite_option,
+    quiet_option,
+    segment_options,
+)
 from .running import working_on
 
 _TOMOGRAMS = (".zarr", ".h5", ".hdf5", ".tif", ".tiff", ".mrc")
@@ -32,8 +39,11 @@ _TOMOGRAMS = (".zarr", ".h5", ".hdf5", ".tif", ".tiff", ".mrc")
     help="Stop where an iteration lowers the loss by less than this fraction.",
 )
 @click.option(
-    "--variable", metavar="NAME", help="The signal to reconstruct.  [default: the diode's absorbance]"
+    "--variable",
+    metavar="NAME",
+    help="The signal to reconstruct, or data.  [default: the diode's absorbance]",
 )
+@segment_options
 @click.option("--negative", is_flag=True, help="Let the tomogram go below zero.")
 @cluster_options
 @chunks_option

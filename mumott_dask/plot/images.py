@@ -145,6 +145,8 @@ def _stack(scan: xr.Dataset | xr.DataArray, variable: str | None) -> tuple[xr.Da
     """Images to show, and what to call their values."""
     if isinstance(scan, xr.DataArray):
         return scan, str(scan.attrs.get("long_name", scan.name or "value"))
+    if variable == "data" and "data" in scan:
+        return scan["data"].mean("segment"), "data, mean over segments"
     name = signal_variable(scan, variable)
     if scan[name].attrs["kind"] == "additive":
         return scan[name], name
