@@ -182,7 +182,7 @@ def relaxed(step: Step, before: Taken | None) -> Step:
     """The step of each projection shortened where its last one overshot, lengthened where it fell short.
 
     A secant's estimate of how the next step answers to the last one taken (Aitken), for shifts and turns by
-    themselves: too little contrast in the tomogram makes them overshoot, a tomogram that follows makes them creep.
+    themselves: a tomogram of too little contrast makes them overshoot, one that follows makes them creep.
     """
     if before is None:
         return step
