@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-from scipy.spatial.transform import Rotation
 
 from mumott_dask import geometry
 from mumott_dask.alignment.flow import Systems
