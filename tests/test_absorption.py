@@ -1,11 +1,12 @@
-"""Absorbance: the formula, what is masked, what is refused, and the level of the air."""
+"""Absorbance: the formula, what is masked, what is refused, the level of the air, and faulty pixels."""
 
+import dask.array as da
 import numpy as np
 import pytest
 import xarray as xr
 
-from mumott_dask import ScanError, ScanWarning, absorbance, make_scan
-from mumott_dask.absorption import air_level
+from mumott_dask import ScanError, ScanWarning, absorbance, make_scan, simulate
+from mumott_dask.absorption import air_level, without_spikes
 
 SHAPE = (12, 13, 11)
 
@@ -296,3 +297,92 @@ def test_the_level_of_chunked_air_is_equal(chunks):
     np.testing.assert_array_equal(air_level(scan["diode"].data), air_level(noisy(4000)))
     weights = scan["weights"].data.rechunk({0: 7})
     np.testing.assert_array_equal(air_level(scan["diode"].data, weights), air_level(noisy(4000)))
+
+
+def sharp(shape=(12, 48, 40)):
+    """A scan without noise: blocks and struts of two pixels with ends, edges as sharp as can be, a slope."""
+    absorbing = np.zeros(shape)
+    absorbing[:, 10:38, 8:30] = 0.4
+    absorbing[:, 14:30, 12:20] = 0.9
+    absorbing[:, 20:22, 4:36] += 0.5
+    absorbing[:, 5:44, 32:34] += 0.3
+    absorbing += np.linspace(0, 0.3, shape[2])
+    return 1000 * 10**-absorbing
+
+
+def with_faults(diode, places, reading):
+    """The same fault in every projection, moved along by one pixel each."""
+    spoilt = diode.copy()
+    for n, image in enumerate(spoilt):
+        for j, k in places:
+            image[j + n % 4, k + n % 3] = reading
+    return spoilt
+
+
+FAULTS = {
+    "hot": ([(6, 4), (25, 18), (40, 35)], 5e4),
+    "three times as bright as the air": ([(6, 4), (25, 18), (40, 35)], 1.2e4),
+    "dead": ([(6, 4), (25, 18), (40, 35)], 0.0),
+    "negative": ([(6, 4), (25, 18)], -300.0),
+    "two side by side": ([(6, 4), (7, 4), (25, 18), (25, 19)], 5e4),
+    "two cornerwise, dead": ([(6, 4), (7, 5), (25, 18), (26, 17)], 0.0),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_faulty_pixels_are_found_and_no_others(fault):
+    """Of 23,040 pixels, less than one in two thousand that is sound goes with them."""
+    places, reading = FAULTS[fault]
+    diode = noisy(4000)
+    spoilt = with_faults(diode, places, reading)
+    faulty, found = spoilt != diode, without_spikes(spoilt) != spoilt
+    assert faulty.sum() == len(diode) * len(places)
+    assert found[faulty].all()
+    assert (found & ~faulty).mean() < 5e-4
+    assert np.abs(without_spikes(spoilt) / diode - 1)[faulty].max() < 0.7  # an edge may pass through
+
+
+@pytest.mark.parametrize("photons", [300, 4000, 100_000])
+@pytest.mark.parametrize("seed", range(3))
+def test_noise_is_no_fault(photons, seed):
+    """At most one pixel of 23,040."""
+    diode = noisy(photons, seed=seed)
+    assert (without_spikes(diode) != diode).sum() <= 1
+
+
+def test_noise_is_no_fault_behind_a_sample_that_lets_few_photons_through():
+    diode = noisy(300, absorbing=1.3)
+    assert (without_spikes(diode) != diode).mean() < 1e-3
+
+
+def test_sharp_edges_and_thin_walls_without_noise_are_no_faults():
+    assert (without_spikes(sharp()) != sharp()).sum() == 0
+    bone = simulate((40, 34), tilts=2, rotations=6, photons=None, absorbance=1.2)["diode"].values
+    assert (without_spikes(bone) != bone).mean() < 1e-3  # walls of half a pixel have ends
+
+
+@pytest.mark.parametrize("kind", [np.float32, np.float64, np.uint16])
+def test_readings_keep_their_type_and_the_input_its_values(kind):
+    diode = with_faults(noisy(4000), [(6, 4)], 5e4).astype(kind)
+    kept = diode.copy()
+    diode.flags.writeable = False
+    found = without_spikes(diode)
+    assert found.dtype == kind
+    np.testing.assert_array_equal(diode, kept)
+    assert (found != diode).any()
+
+
+@pytest.mark.parametrize("scale", [1e-6, 1e6])
+def test_the_unit_of_the_readings_does_not_matter(scale):
+    diode = with_faults(noisy(4000), [(6, 4), (25, 18)], 5e4)
+    found, scaled = without_spikes(diode) != diode, without_spikes(diode * scale) != diode * scale
+    np.testing.assert_array_equal(found, scaled)
+
+
+@pytest.mark.parametrize("chunks", [1, 5, 12])
+def test_spikes_are_found_alike_in_chunks(chunks):
+    diode = with_faults(noisy(4000), [(6, 4), (25, 18)], 5e4)
+    chunked = da.from_array(diode, chunks=(chunks, 16, 40))
+    found = without_spikes(chunked)
+    assert isinstance(found, da.Array)
+    np.testing.assert_array_equal(found.compute(), without_spikes(diode))
