@@ -107,7 +107,7 @@ def bin_images(images: Any, n: int) -> Any:
 
 def chunked_like(array: Any, model: Any) -> Any:
     """The array in the chunks of a Dask array of equal shape."""
-    return da.from_array(array, chunks=model.chunks)
+    return array.rechunk(model.chunks) if is_chunked(array) else da.from_array(array, chunks=model.chunks)
 
 
 def chunk_lengths(array: Any) -> tuple[int, ...] | None:

@@ -29,7 +29,7 @@ class MitraStep(NamedTuple):
     """State of MITRA after an iteration."""
 
     tomogram: NDArray[np.float32]
-    loss: float  #: weighted sum of squares, halved, of the tomogram that the iteration began with
+    loss: float  #: weighted sum of squares, halved, where the gradient was taken (momentum included)
 
 
 def sirt_weights(projector: Projector, chunks: tuple[int, ...] | None = None) -> SirtWeights:

@@ -143,6 +143,10 @@ class Projector:
         (projection, j, k) or (projection, j, k, channel) float32
         """
         self._check(volume, self.volume_shape, "volume")
+        if chunks is not None and sum(chunks) != len(self):
+            raise ScanError(
+                f"chunks {tuple(chunks)} add up to {sum(chunks)}, expected {len(self)} projections"
+            )
         if chunks is not None or arrays.is_chunked(volume):
             return dask_blocks.forward(self, volume, chunks)
         return numpy_arrays.forward(self, volume)
@@ -162,7 +166,7 @@ class Projector:
         Notes
         -----
         `forward` interpolates linearly, which shifts and blurs an image according to where its rays pass
-        between the voxels. Costs some three times as much.
+        between the voxels. Costs between two and three times as much.
         """
         self._check(volume, self.volume_shape, "volume")
         return splines.reproject(self, volume)
@@ -207,7 +211,7 @@ class Projector:
         self._check(data, self.shape, "data")
         self._check(weights, self.shape, "weights")
         if arrays.is_chunked(data):
-            return dask_blocks.gradient(self, volume, data, weights, background)
+            return dask_blocks.gradient(self, volume, data, arrays.chunked_like(weights, data), background)
         residual = self.forward(volume)
         residual -= data
         residual = without_background(residual, weights, background)
@@ -227,13 +231,14 @@ class Projector:
             projections that it is handed; it is called once a chunk.
         volume : (x, y, z) array
         *images : (projection, ...) arrays
-            All NumPy, or all Dask with equal chunks along projection.
+            All NumPy, or Dask in the chunks of the first.
 
         Returns
         -------
         (projection, number) float64, of the images' kind
         """
         if arrays.is_chunked(images[0]):
+            images = (images[0], *(arrays.chunked_like(image, images[0]) for image in images[1:]))
             return dask_blocks.map_projections(self, function, volume, *images, **settings)
         return function(self, volume, *images, **settings)
 

@@ -7,11 +7,11 @@ import dask
 import dask.array as da
 import numpy as np
 import pytest
-from dask.base import is_dask_collection
+from dask.base import compute, is_dask_collection
 from dask.callbacks import Callback
 from scipy.spatial.transform import Rotation
 
-from mumott_dask import Projector
+from mumott_dask import Projector, ScanError
 
 COUNT, DETECTOR, VOLUME = 13, (9, 8), (7, 10, 8)
 CHUNKINGS = ((1,) * 13, (5, 5, 3), (2, 9, 1, 1), (12, 1), (13,))
@@ -235,3 +235,20 @@ def test_a_graph_travels(projector):
     images = random(projector.shape)
     found = projector.adjoint(chunked(images, (5, 5, 3)))
     assert_equal(pickle.loads(cloudpickle.dumps(found)), projector.adjoint(images))
+
+
+@pytest.mark.parametrize("chunks", [(3, 3), (4, 4), ()], ids=str)
+def test_chunks_that_do_not_add_up_are_refused(chunks):
+    projector = Projector(np.eye(3)[None].repeat(7, axis=0), np.zeros(7), np.zeros(7), (4, 5, 6), (4, 6))
+    with pytest.raises(ScanError, match="expected 7 projections"):
+        projector.forward(np.ones((4, 5, 6), np.float32), chunks)
+
+
+def test_weights_and_images_may_be_chunked_otherwise_or_not_at_all():
+    projector = Projector(np.eye(3)[None].repeat(7, axis=0), np.zeros(7), np.zeros(7), (4, 5, 6), (4, 6))
+    volume, (data, weights) = random((4, 5, 6)), random((2, 7, 4, 6))
+    expected = projector.gradient(volume, data, weights)
+    for other in (weights, da.from_array(weights, chunks=(2, -1, -1))):
+        found = compute(*projector.gradient(volume, da.from_array(data, chunks=(3, -1, -1)), other))
+        np.testing.assert_allclose(found[0], expected[0], atol=1e-5)
+        assert found[1] == pytest.approx(expected[1], rel=1e-6)
