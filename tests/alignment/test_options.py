@@ -192,9 +192,6 @@ def test_a_scan_that_is_aligned_with_its_angles_stays(scan):
     made = md.simulate(**SMALL, angle_error=np.radians(0.5), seed=6)
     found = md.align(made, refine_angles=True)
     again = md.align(md.with_offsets(made, found), refine_angles=True)
-        np.abs(again.j_offset - found.j_offset).values.max(),
-        np.abs(again["rotation"] - found["rotation"]).values.max(),
-    )
     for name in ("j_offset", "k_offset"):
         np.testing.assert_allclose(again[name], found[name], rtol=0, atol=0.004)
     np.testing.assert_allclose(again["rotation"], found["rotation"], rtol=0, atol=np.radians(0.05))
