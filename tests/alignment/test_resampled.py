@@ -1,7 +1,7 @@
 """A scan that is cropped, binned, or ragged aligns to the same offsets, in its own pixels and its own frame.
 
-Within 0.02 pixel RMS after the gauge. Where the sample also comes to lie alike between the voxels, the largest
-difference keeps that bar too: what is left of an alignment's error depends on where it lies.
+Cropped or ragged: the largest difference is within 0.02 pixel after the gauge, wherever the sample comes to lie.
+Binned: within 0.02 binned pixel RMS, since a tomogram of half the resolution is what the offsets are found with.
 """
 
 import h5py
@@ -22,7 +22,7 @@ def scan():
 @pytest.fixture(scope="module")
 def whole(scan):
     found = md.align(scan)
-    assert md.compare(found, "truth", scan).attrs["rms"] < WITHIN / 2
+    assert md.compare(found, "truth", scan).attrs["rms"] < WITHIN / 3
     return found
 
 
@@ -31,24 +31,22 @@ def difference(found, expected, scan):
     return compared.attrs["rms"], compared.attrs["largest"]
 
 
-@pytest.mark.parametrize(
-    "window",
-    [{"j": slice(3, 41), "k": slice(2, 34)}, {"j": slice(0, 41), "k": slice(1, None)}],
-    ids=["even", "odd"],
-)
-def test_a_crop_with_the_sample_in_the_middle(scan, whole, window):
-    cropped = md.crop(scan, **window)
-    found = md.align(cropped, gauge="mass")
-    rms, largest = difference(found, md.crop(md.with_offsets(scan, whole), **window), cropped)
+WINDOWS = {
+    "even": {"j": slice(3, 41), "k": slice(2, 34)},
+    "odd": {"j": slice(0, 41), "k": slice(1, None)},
+    "about its middle": {"j": slice(2, 42), "k": slice(2, 36)},
+    "to one side": {"j": slice(0, 40), "k": slice(4, None)},
+}
+
+
+@pytest.mark.parametrize("gauge", ["auto", "mass"])
+@pytest.mark.parametrize("window", WINDOWS)
+def test_a_crop_with_the_sample_wherever_it_comes_to_lie(scan, whole, window, gauge):
+    cropped = md.crop(scan, **WINDOWS[window])
+    found = md.align(cropped, gauge=gauge)
+    rms, largest = difference(found, md.crop(md.with_offsets(scan, whole), **WINDOWS[window]), cropped)
     assert rms < WITHIN / 4
     assert largest < WITHIN
-
-
-def test_a_crop_with_the_sample_where_the_crop_leaves_it(scan, whole):
-    window = {"j": slice(0, 40), "k": slice(4, None)}
-    cropped = md.crop(scan, **window)
-    rms, _ = difference(md.align(cropped), md.crop(md.with_offsets(scan, whole), **window), cropped)
-    assert rms < WITHIN
 
 
 def test_binning_by_two(scan, whole):
@@ -80,8 +78,8 @@ def test_ragged_projections(scan, whole, tmp_path):
     ragged = md.open_scan(tmp_path / "ragged.h5")
     assert 0.1 < (ragged["weights"].values == 0).mean() < 0.3
     rms, largest = difference(md.align(ragged), whole, scan)
-    assert rms < WITHIN / 4
-    assert largest < WITHIN
+    assert rms < WITHIN / 20
+    assert largest < WITHIN / 4
 
 
 def test_aligned_ragged_projections_stay(scan, whole, tmp_path):
@@ -92,4 +90,4 @@ def test_aligned_ragged_projections_stay(scan, whole, tmp_path):
         np.testing.assert_allclose(ragged[name], whole[name], atol=1e-12)
     again = md.align(ragged)
     for name in ("j_offset", "k_offset"):
-        np.testing.assert_allclose(again[name], whole[name], rtol=0, atol=WITHIN / 2)
+        np.testing.assert_allclose(again[name], whole[name], rtol=0, atol=WITHIN / 5)
