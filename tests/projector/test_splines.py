@@ -150,14 +150,13 @@ def test_nothing_beyond_the_volume_and_its_coefficients_is_read(seed, volume_sha
     expected = A.reproject(memory[2:-2])
     assert np.isfinite(expected).all()
     found = np.full(A.shape, np.nan, np.float32)
-    beyond = 4 * max(volume_shape) ** 2 + 8
-    for main in range(3):
-        guarded = np.full(np.prod(volume_shape) + 2 * beyond, np.nan, np.float32)
-        guarded[beyond:-beyond] = splines.coefficients(memory[2:-2], main).ravel()
-        flat = guarded[beyond:-beyond]
-        flat.flags.writeable = False
-        here = np.flatnonzero(A.rays.axes[:, 0] == main)
-        splines.forward_serial(flat, np.array(volume_shape), here, *A.rays, found)
+    axes, *parameters = A.rays
+    for main in np.unique(axes[:, 0]):
+        numbers = np.flatnonzero(axes[:, 0] == main)
+        slices = splines.coefficients(memory[2:-2].transpose(axes[numbers[0]]))
+        guarded = np.full((len(slices) + 4, *slices.shape[1:]), np.nan, np.float32)
+        guarded[2:-2] = slices
+        splines._forward_serial(guarded[2:-2], numbers, *parameters, found)
     np.testing.assert_array_equal(found, expected)
 
 
