@@ -6,7 +6,7 @@ Each task gets the projector of its own projections, in one thread: a worker's t
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import dask.array as da
 import numpy as np
@@ -14,8 +14,7 @@ from dask.delayed import delayed
 
 from mumott_dask import arrays
 
-if TYPE_CHECKING:
-    from .operator import Projector
+Projector = Any  #: it stands above this file, and is called by its methods alone
 
 _JOINED = 4  # partial sums joined by one task
 

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from . import numba_channels, numba_cpu
+from .beam import ParallelBeam
 from .lanes import LANES
 from .layout import blocks, pairs
-
-if TYPE_CHECKING:
-    from .operator import Projector
 
 Floats = NDArray[np.float32]
 
@@ -21,13 +19,13 @@ LAID_OUT = 64 * 2**20
 """Bytes of projections that are laid out at a time, so that their copies take little memory."""
 
 
-def forward(projector: Projector, volume: NDArray[Any]) -> Floats:
+def forward(beam: ParallelBeam, volume: NDArray[Any]) -> Floats:
     """Line integrals of a volume (x, y, z[, channel])."""
     single = volume.ndim == 3
     kernels = numba_cpu if single else numba_channels
-    kernel = kernels.forward_threaded if projector.threads else kernels.forward_serial
-    out = np.zeros((*projector.shape, *volume.shape[3:]), np.float32)
-    axes, *parameters = projector.rays
+    kernel = kernels.forward_threaded if beam.threads else kernels.forward_serial
+    out = np.zeros((*beam.shape, *volume.shape[3:]), np.float32)
+    axes, *parameters = beam.rays
     for main in np.unique(axes[:, 0]):
         numbers = np.flatnonzero(axes[:, 0] == main)
         view = volume.transpose(*axes[numbers[0]], *range(3, volume.ndim))
@@ -35,17 +33,17 @@ def forward(projector: Projector, volume: NDArray[Any]) -> Floats:
     return out
 
 
-def adjoint(projector: Projector, projections: NDArray[Any]) -> Floats:
+def adjoint(beam: ParallelBeam, projections: NDArray[Any]) -> Floats:
     """Sum over projections (projection, j, k[, channel]) of what lands where each voxel does."""
     single = projections.ndim == 3
     kernels = numba_cpu if single else numba_channels
-    kernel = kernels.adjoint_threaded if projector.threads else kernels.adjoint_serial
-    out = np.zeros((*projector.volume_shape, *projections.shape[3:]), np.float32)
+    kernel = kernels.adjoint_threaded if beam.threads else kernels.adjoint_serial
+    out = np.zeros((*beam.volume_shape, *projections.shape[3:]), np.float32)
     at_once = max(LANES, LAID_OUT // (4 * max(1, math.prod(projections.shape[1:]))))
-    for first in range(0, len(projector), at_once):
+    for first in range(0, len(beam), at_once):
         some = slice(first, first + at_once)
         batch = projections[some]
-        landing = (_padded(along[:, some]) for along in projector.landing)
+        landing = (_padded(along[:, some]) for along in beam.landing)
         kernel(pairs(batch) if single else blocks(batch), *landing, out)
     return out
 

@@ -7,27 +7,24 @@ arrays (numba kernels) and, chunk by chunk, on Dask arrays. Floor 4.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
-from functools import cached_property
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import xarray as xr
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
-from mumott_dask import arrays, geometry
+from mumott_dask import arrays
 from mumott_dask.errors import ScanError
-from mumott_dask.scan.schema import detector_shape, volume_shape
 
 from . import dask_blocks, numpy_arrays, splines
 from .backgrounds import without_background
-from .rays import LandingParameters, RayParameters, landing_parameters, ray_parameters
+from .beam import ParallelBeam
 
 Array = Any  #: NumPy or Dask, told apart at run time
 
 
 @dataclass(frozen=True)
-class Projector:
+class Projector(ParallelBeam):
     """Forward projection, its adjoint and the gradient of the squared residual, for one geometry.
 
     Parallel rays through a volume of cubic voxels as large as the detector's pixels. Forward: for each ray,
@@ -57,76 +54,6 @@ class Projector:
     >>> A.forward(np.ones((4, 5, 6), np.float32))[0, 2, 3]
     np.float32(5.0)
     """
-
-    rotation: NDArray[np.float64]
-    j_offset: NDArray[np.float64]
-    k_offset: NDArray[np.float64]
-    volume_shape: tuple[int, int, int]
-    detector_shape: tuple[int, int]
-    p_direction_0: tuple[float, float, float] = (0.0, 1.0, 0.0)
-    j_direction_0: tuple[float, float, float] = (1.0, 0.0, 0.0)
-    k_direction_0: tuple[float, float, float] = (0.0, 0.0, 1.0)
-    threads: bool = True
-
-    def __post_init__(self) -> None:
-        rotation = np.asarray(self.rotation, dtype=np.float64)
-        if rotation.ndim != 3 or rotation.shape[1:] != (3, 3):
-            raise ScanError(f"rotation has shape {rotation.shape}, expected (projection, 3, 3)")
-        object.__setattr__(self, "rotation", rotation)
-        for name in ("j_offset", "k_offset"):
-            offset = np.asarray(getattr(self, name), dtype=np.float64)
-            if offset.shape != rotation.shape[:1]:
-                raise ScanError(f"{name} has shape {offset.shape}, expected ({len(rotation)},)")
-            object.__setattr__(self, name, offset)
-
-    @classmethod
-    def from_scan(cls, scan: xr.Dataset) -> Projector:
-        """Projector with the geometry and the offsets that a scan holds."""
-        directions = {
-            name: tuple(scan.attrs[name]) for name in ("p_direction_0", "j_direction_0", "k_direction_0")
-        }
-        return cls(
-            np.asarray(scan["rotation"]),
-            np.asarray(scan["j_offset"]),
-            np.asarray(scan["k_offset"]),
-            volume_shape(scan),
-            detector_shape(scan),
-            **directions,  # type: ignore[arg-type]
-        )
-
-    def __len__(self) -> int:
-        return len(self.rotation)
-
-    def __getitem__(self, projections: slice | NDArray[Any]) -> Projector:
-        """Projector of some of the projections."""
-        return replace(
-            self,
-            rotation=self.rotation[projections],
-            j_offset=self.j_offset[projections],
-            k_offset=self.k_offset[projections],
-        )
-
-    @property
-    def shape(self) -> tuple[int, int, int]:
-        """Shape of the projections: (projection, j, k)."""
-        return len(self), *self.detector_shape
-
-    @cached_property
-    def basis(self) -> geometry.Basis:
-        """Ray direction and detector axes of every projection in the sample's frame."""
-        return geometry.basis(self.rotation, self.p_direction_0, self.j_direction_0, self.k_direction_0)
-
-    def with_offsets(self, j_offset: ArrayLike, k_offset: ArrayLike) -> Projector:
-        """The same projector with other offsets, (projection,) each, pixels."""
-        return replace(self, j_offset=np.asarray(j_offset), k_offset=np.asarray(k_offset))
-
-    def with_rotation(self, rotation: ArrayLike) -> Projector:
-        """The same projector with other rotations, (projection, 3, 3)."""
-        return replace(self, rotation=np.asarray(rotation))
-
-    def single_threaded(self) -> Projector:
-        """The same projector for a task that owns one core."""
-        return replace(self, threads=False)
 
     def forward(self, volume: Array, chunks: tuple[int, ...] | None = None) -> Array:
         """Line integrals of a volume.
@@ -241,20 +168,6 @@ class Projector:
             images = (images[0], *(arrays.chunked_like(image, images[0]) for image in images[1:]))
             return dask_blocks.map_projections(self, function, volume, *images, **settings)
         return function(self, volume, *images, **settings)
-
-    @cached_property
-    def rays(self) -> RayParameters:
-        """Parameters of the rays, for the forward kernels."""
-        return ray_parameters(
-            self.basis, self.j_offset, self.k_offset, self.volume_shape, self.detector_shape
-        )
-
-    @cached_property
-    def landing(self) -> LandingParameters:
-        """Parameters of where voxels land, for the adjoint kernels."""
-        return landing_parameters(
-            self.basis, self.j_offset, self.k_offset, self.volume_shape, self.detector_shape
-        )
 
     @staticmethod
     def _check(array: Array, expected: tuple[int, ...], name: str) -> None:

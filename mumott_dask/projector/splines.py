@@ -8,19 +8,15 @@ average, for the tomogram has been fitted through that.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numba
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from .beam import ParallelBeam
 from .compiling import OPTIONS
 from .lanes import LANES, as_floats, clamped, corners, counting, lane, load, store, whole, zeros
 from .rays import position, reach_of_rays
-
-if TYPE_CHECKING:
-    from .operator import Projector
 
 Floats = NDArray[np.float32]
 
@@ -28,11 +24,11 @@ _SPREAD = np.array([1, 10, 1]) / 12  # what linear interpolation spreads over, o
 _BEFORE, _AFTER = 3, 4  # zeros around a slice: as far as a spline reaches beyond it
 
 
-def reproject(projector: Projector, volume: Floats) -> Floats:
+def reproject(beam: ParallelBeam, volume: Floats) -> Floats:
     """Line integrals of a volume (x, y, z), (projection, j, k)."""
-    out = np.zeros(projector.shape, np.float32)
-    kernel = _forward_threaded if projector.threads else _forward_serial
-    axes, *parameters = projector.rays
+    out = np.zeros(beam.shape, np.float32)
+    kernel = _forward_threaded if beam.threads else _forward_serial
+    axes, *parameters = beam.rays
     for main in np.unique(axes[:, 0]):
         numbers = np.flatnonzero(axes[:, 0] == main)
         kernel(coefficients(volume.transpose(axes[numbers[0]])), numbers, *parameters, out)

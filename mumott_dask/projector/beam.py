@@ -1,0 +1,106 @@
+"""The geometry of parallel rays through a volume, for some projections, and what the kernels need of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any, Self
+
+import numpy as np
+import xarray as xr
+from numpy.typing import ArrayLike, NDArray
+
+from mumott_dask import geometry
+from mumott_dask.errors import ScanError
+from mumott_dask.scan.schema import detector_shape, volume_shape
+
+from .rays import LandingParameters, RayParameters, landing_parameters, ray_parameters
+
+
+@dataclass(frozen=True)
+class ParallelBeam:
+    """Rotations, offsets and shapes of some projections; see `Projector` for the fields."""
+
+    rotation: NDArray[np.float64]
+    j_offset: NDArray[np.float64]
+    k_offset: NDArray[np.float64]
+    volume_shape: tuple[int, int, int]
+    detector_shape: tuple[int, int]
+    p_direction_0: tuple[float, float, float] = (0.0, 1.0, 0.0)
+    j_direction_0: tuple[float, float, float] = (1.0, 0.0, 0.0)
+    k_direction_0: tuple[float, float, float] = (0.0, 0.0, 1.0)
+    threads: bool = True
+
+    def __post_init__(self) -> None:
+        rotation = np.asarray(self.rotation, dtype=np.float64)
+        if rotation.ndim != 3 or rotation.shape[1:] != (3, 3):
+            raise ScanError(f"rotation has shape {rotation.shape}, expected (projection, 3, 3)")
+        object.__setattr__(self, "rotation", rotation)
+        for name in ("j_offset", "k_offset"):
+            offset = np.asarray(getattr(self, name), dtype=np.float64)
+            if offset.shape != rotation.shape[:1]:
+                raise ScanError(f"{name} has shape {offset.shape}, expected ({len(rotation)},)")
+            object.__setattr__(self, name, offset)
+
+    @classmethod
+    def from_scan(cls, scan: xr.Dataset) -> Self:
+        """The geometry and the offsets that a scan holds."""
+        directions = {
+            name: tuple(scan.attrs[name]) for name in ("p_direction_0", "j_direction_0", "k_direction_0")
+        }
+        return cls(
+            np.asarray(scan["rotation"]),
+            np.asarray(scan["j_offset"]),
+            np.asarray(scan["k_offset"]),
+            volume_shape(scan),
+            detector_shape(scan),
+            **directions,  # type: ignore[arg-type]
+        )
+
+    def __len__(self) -> int:
+        return len(self.rotation)
+
+    def __getitem__(self, projections: slice | NDArray[Any]) -> Self:
+        """Those of some of the projections."""
+        return replace(
+            self,
+            rotation=self.rotation[projections],
+            j_offset=self.j_offset[projections],
+            k_offset=self.k_offset[projections],
+        )
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Shape of the projections: (projection, j, k)."""
+        return len(self), *self.detector_shape
+
+    @cached_property
+    def basis(self) -> geometry.Basis:
+        """Ray direction and detector axes of every projection in the sample's frame."""
+        return geometry.basis(self.rotation, self.p_direction_0, self.j_direction_0, self.k_direction_0)
+
+    def with_offsets(self, j_offset: ArrayLike, k_offset: ArrayLike) -> Self:
+        """The same with other offsets, (projection,) each, pixels."""
+        return replace(self, j_offset=np.asarray(j_offset), k_offset=np.asarray(k_offset))
+
+    def with_rotation(self, rotation: ArrayLike) -> Self:
+        """The same with other rotations, (projection, 3, 3)."""
+        return replace(self, rotation=np.asarray(rotation))
+
+    def single_threaded(self) -> Self:
+        """The same for a task that owns one core."""
+        return replace(self, threads=False)
+
+    @cached_property
+    def rays(self) -> RayParameters:
+        """Parameters of the rays, for the forward kernels."""
+        return ray_parameters(
+            self.basis, self.j_offset, self.k_offset, self.volume_shape, self.detector_shape
+        )
+
+    @cached_property
+    def landing(self) -> LandingParameters:
+        """Parameters of where voxels land, for the adjoint kernels."""
+        return landing_parameters(
+            self.basis, self.j_offset, self.k_offset, self.volume_shape, self.detector_shape
+        )
