@@ -5,6 +5,7 @@ from .alignment import align as align
 from .alignment import align_steps as align_steps
 from .alignment import compare as compare
 from .alignment import open_alignment as open_alignment
+from .alignment import validate as validate
 from .alignment import with_offsets as with_offsets
 from .alignment import write_alignment as write_alignment
 from .errors import ScanError as ScanError

@@ -8,6 +8,7 @@ from .comparison import compare
 from .loop import align, align_steps
 from .records import AlignmentStep, Stage
 from .result import open_alignment, with_offsets, write_alignment
+from .validation import validate
 
 __all__ = [
     "AlignmentStep",
@@ -16,6 +17,7 @@ __all__ = [
     "align_steps",
     "compare",
     "open_alignment",
+    "validate",
     "with_offsets",
     "write_alignment",
 ]

@@ -1,0 +1,258 @@
+"""Projections realigned against a tomogram that has not seen them: what their offsets are worth.
+
+The estimators are the alignment's own (`flow`, `steps`); what differs is that a projection has no say in the
+tomogram that it is compared with, and that half of its pixels have none in its offsets.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from itertools import islice
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+from mumott_dask import arrays
+from mumott_dask.projector import Projector
+from mumott_dask.reconstruction import SirtWeights, mitra_steps, signal_and_mask, signal_kind, sirt_weights
+
+from .flow import Systems, normal_sums, small_systems
+from .level import Level, whole_level
+from .records import TRUSTED, Unknowns
+from .result import with_offsets
+from .steps import Step, instrument, solved, turned
+from .views import beyond_view
+
+Floats = NDArray[np.float64]
+Flags = NDArray[np.bool_]
+Volume = NDArray[np.float32]
+Progress = Callable[[str], None]
+
+FOLDS = 10
+_STEPS = 3  # of the held-out unknowns against their tomogram, which does not change
+_LARGEST_STEP = 1.0  # pixels
+_EVERYTHING = Unknowns(background=3, rotations=True)
+_MOST_TAKEN = 0.9
+
+
+@dataclass(frozen=True)
+class Aligned:
+    """A scan as its alignment took it to be."""
+
+    level: Level
+    weights: SirtWeights
+    unknowns: Unknowns
+    free: Flags  #: (projection, 2): which offsets were looked for
+    weight: Floats  #: (projection,): 0 for projections that were left out
+    smoothing: float  #: pixels
+    cut: tuple[bool, bool]  #: whether the sample goes on beyond the view, along j and along k
+    iterations: int  #: of MITRA for each tomogram
+
+    def tomogram(self, seen: Flags) -> Volume:
+        """Tomogram of the projections that are seen, (projection,) bool, from nothing."""
+        level = self.level.trusting(self.weight * seen)
+        share = np.float32(max((self.weight * seen).sum(), 1) / max(self.weight.sum(), 1))
+        steps = mitra_steps(
+            level.projector,
+            level.data,
+            self.weights.rays * level.mask,
+            self.weights.voxels / share,
+            background=self.unknowns.background,
+        )
+        *_, last = islice(steps, self.iterations)
+        return last.tomogram
+
+    def some(self, chosen: NDArray[np.intp]) -> Level:
+        """The level of some of the projections."""
+        level = self.level
+        data, mask = arrays.keep_on_workers(level.data[chosen], level.mask[chosen])
+        return replace(level, projector=level.projector[chosen], data=data, mask=mask)
+
+    def freedom(self, unknowns: Unknowns, chosen: NDArray[np.intp] | slice = slice(None)) -> Flags:
+        """Which unknowns of some projections may move, (projection, unknown)."""
+        return np.pad(self.free[chosen], ((0, 0), (0, unknowns.count - 2)), constant_values=True)
+
+    def systems(self, level: Level, tomogram: Volume, unknowns: Unknowns) -> Systems:
+        """Small systems of some projections, with what the tomogram takes for itself counted over all."""
+        found = small_systems(level, tomogram, self.smoothing, unknowns)
+        total = max(found.seen.mean() * np.count_nonzero(self.weight), 1)
+        taken = min(found.filled / total, _MOST_TAKEN)
+        return found._replace(filled=float(taken * found.seen.sum()))
+
+
+@dataclass(frozen=True)
+class Realigned:
+    """Held-out estimates, by projection; NaN where an offset was not looked for."""
+
+    difference: Floats  #: (projection, 2), pixels: by half of the pixels, less the alignment's
+    whole: Floats  #: (projection, 2), pixels: by all pixels, less the alignment's
+    deviation: Floats  #: (projection, 2), pixels: standard error of the held-out offset by all pixels
+    expected: Floats  #: (projection, 2), pixels: that of the alignment's own offset
+    background_shift: Floats  #: (projection, 2), pixels: what a free background moves the offsets by
+    rotation_shift: Floats  #: (projection, 2), pixels: what free rotations move them by
+    rotation: Floats  #: (projection, 3), radians: the rotations that the images ask for
+    instrument: Floats  #: (3,), radians: the rotation in the laboratory that all of them together ask for
+
+
+def aligned(scan: xr.Dataset, alignment: xr.Dataset, iterations: int) -> Aligned:
+    """The scan with an alignment's geometry, and the freedom that the alignment took."""
+    scan = with_offsets(scan, alignment)
+    labels = np.asarray(scan["projection"])
+    chosen = alignment.sel(projection=labels)
+    variable = alignment.attrs.get("variable") or None
+    data, mask = signal_and_mask(scan, variable)
+    projector = Projector.from_scan(scan)
+    bounds = alignment.attrs.get("window", [[0, side] for side in projector.detector_shape])
+    window = slice(*bounds[0]), slice(*bounds[1])
+    counting = signal_kind(scan, variable) == "transmission"
+    level = whole_level(projector, data, mask, window, counting)
+    cut = beyond_view(level)
+    level = level.with_room(cut)
+    out = np.isin(labels, alignment.attrs.get("excluded", []))
+    weight = np.array(chosen["weight"]) if "weight" in chosen else np.ones(len(labels))
+    weight = np.where(out | (weight < TRUSTED), 0.0, weight)
+    directions = alignment.attrs.get("directions", "jk")
+    free = np.tile([name in directions for name in "jk"], (len(labels), 1))
+    free[np.isin(labels, alignment.attrs.get("fixed", [])) | (weight == 0)] = False
+    stages = json.loads(alignment.attrs.get("stages", "[]"))
+    return Aligned(
+        level,
+        sirt_weights(level.projector, arrays.chunk_lengths(level.data)),
+        Unknowns(
+            chosen.sizes["term"] if "background" in chosen else 0,
+            bool(alignment.attrs.get("refine_angles", False)),
+        ),
+        free,
+        weight,
+        stages[-1]["smoothing"] if stages else 0.7,
+        cut,
+        iterations,
+    )
+
+
+def realigned(scan: Aligned, progress: Progress) -> Realigned:
+    """Each tenth of the projections, interleaved, realigned against a tomogram of the others.
+
+    Parameters
+    ----------
+    scan : Aligned
+    progress : callable
+        Told what has been done.
+    """
+    n = len(scan.weight)
+    whole_tomogram = scan.tomogram(np.ones(n, bool))
+    progress("tomogram of all projections")
+    own = scan.systems(scan.level, whole_tomogram, scan.unknowns)
+    expected = solved(own, scan.unknowns, scan.freedom(scan.unknowns)).deviations[:, :2]
+    parts = []
+    order = np.argsort(np.arange(n) % FOLDS, kind="stable")
+    for fold in range(min(FOLDS, n)):
+        held = np.arange(fold, n, FOLDS)
+        seen = np.ones(n, bool)
+        seen[held] = False
+        parts.append(_part(scan, held, scan.tomogram(seen)))
+        progress(f"tenth {fold + 1} of the projections")
+    back = np.argsort(order)
+    columns = [np.concatenate(each)[back] for each in zip(*(part[0] for part in parts), strict=True)]
+    systems, rotation = _joined([part[1] for part in parts], back), scan.level.projector.rotation
+    counted = scan.weight > 0
+    turn = instrument(systems, _EVERYTHING, rotation, scan.freedom(_EVERYTHING) & counted[:, None]).turn
+    difference, whole, deviation, by_background, by_rotation, turns = columns
+    untested = ~scan.free
+    for each in (difference, whole, deviation, by_background, by_rotation):
+        each[untested] = np.nan
+    return Realigned(
+        difference,
+        whole,
+        deviation,
+        np.where(untested, np.nan, expected),
+        by_background,
+        by_rotation,
+        turns,
+        turn,
+    )
+
+
+def _part(scan: Aligned, held: NDArray[np.intp], tomogram: Volume) -> tuple[list[Floats], Systems]:
+    """Estimates of the held-out projections, and their systems with every unknown that there is."""
+    level, unknowns = scan.some(held), scan.unknowns
+    free = scan.freedom(unknowns, held)
+    moved = np.zeros((len(held), 2))
+    for _ in range(_STEPS):
+        systems = scan.systems(level, tomogram, unknowns)
+        step = solved(systems, unknowns, free)
+        change = np.clip(_offsets(step), -_LARGEST_STEP, _LARGEST_STEP)
+        moved += change
+        projector = level.projector
+        projector = projector.with_offsets(
+            projector.j_offset + change[:, 0], projector.k_offset + change[:, 1]
+        ).with_rotation(turned(projector.rotation, step.rotation))
+        level = replace(level, projector=projector)
+    everything = scan.systems(level, tomogram, _EVERYTHING)
+    modelled = scan.freedom(_EVERYTHING, held)
+    modelled[:, 2 + unknowns.background : 5] = False
+    modelled[:, 5:] = unknowns.rotations
+    with_background, with_rotations = modelled.copy(), modelled.copy()
+    with_background[:, _EVERYTHING.background_part] = True
+    with_rotations[:, _EVERYTHING.rotation_part] = True
+    base, flat, turning = (
+        solved(everything, _EVERYTHING, flags) for flags in (modelled, with_background, with_rotations)
+    )
+    found = [
+        moved + _half(scan, level, tomogram, free),
+        moved,
+        step.deviations[:, :2],
+        _offsets(flat) - _offsets(base),
+        _offsets(turning) - _offsets(base),
+        turning.rotation,
+    ]
+    return found, everything
+
+
+def _half(scan: Aligned, level: Level, tomogram: Volume, free: Flags) -> Floats:
+    """What the offsets by half of the pixels, as of a chequerboard, add to those by all, (projection, 2)."""
+    unknowns = scan.unknowns
+    sums = level.projector.map_projections(
+        half_sums,
+        tomogram,
+        level.data,
+        level.mask,
+        window=level.window,
+        smoothing=scan.smoothing,
+        unknowns=unknowns,
+        counting=level.counting,
+    )
+    (sums,) = arrays.materialise(sums)
+    own = scan.systems(level, tomogram, unknowns)
+    m = unknowns.count
+    half = own._replace(side=2 * sums[:, m * m : m * m + m] - own.side)
+    return _offsets(solved(half, unknowns, free))
+
+
+def half_sums(
+    projector: Projector,
+    tomogram: Volume,
+    data: Volume,
+    mask: Volume,
+    window: Volume,
+    smoothing: float,
+    unknowns: Unknowns,
+    counting: bool,
+) -> Floats:
+    """`flow.normal_sums` of images whose every other pixel, as of a chequerboard, has nothing to say."""
+    j, k = np.indices(data.shape[1:])
+    told = np.where((j + k) % 2 == 0, data, projector.reproject(tomogram))
+    return normal_sums(projector, tomogram, told, mask, window, smoothing, unknowns, counting)
+
+
+def _offsets(step: Step) -> Floats:
+    return np.stack([step.j, step.k], axis=1)
+
+
+def _joined(parts: list[Systems], order: NDArray[np.intp]) -> Systems:
+    names = ("matrix", "side", "spread", "squares", "pixels", "seen")
+    whole = {name: np.concatenate([getattr(part, name) for part in parts])[order] for name in names}
+    return Systems(**whole, filled=sum(part.filled for part in parts))
