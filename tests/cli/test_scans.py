@@ -1,4 +1,4 @@
-"""``mumott-dask info``, ``convert`` and ``simulate``."""
+"""``mumott-dask info`` and ``convert``."""
 
 from __future__ import annotations
 
