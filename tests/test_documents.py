@@ -54,7 +54,7 @@ def test_the_python_of_a_page_runs(page, folder):
         _run([sys.executable, "block.py"], folder)
 
 
-@pytest.mark.parametrize("page", PAGES)
+@pytest.mark.parametrize("page", [*PAGES, "docs/accuracy.md"])
 def test_the_commands_of_a_page_run(page, folder):
     commands = [line for block in _blocks(page, "sh") for line in block.splitlines()]
     assert commands
@@ -79,7 +79,7 @@ def test_the_make_targets_of_a_page_exist(page):
 
 
 def test_the_pictures_of_the_pages_are_there():
-    for page in ("README.md", "docs/index.md"):
+    for page in ("README.md", "docs/index.md", "docs/accuracy.md"):
         (picture,) = re.findall(r"!\[[^]]+\]\(([^)]+)\)", (ROOT / page).read_text())
         assert ((ROOT / page).parent / picture).is_file()
 

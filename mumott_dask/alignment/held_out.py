@@ -16,8 +16,9 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from mumott_dask import arrays
+from mumott_dask.measured import Signal, checked_signal, signal_and_mask
 from mumott_dask.projector import Projector
-from mumott_dask.reconstruction import SirtWeights, mitra_steps, signal_and_mask, signal_kind, sirt_weights
+from mumott_dask.reconstruction import SirtWeights, mitra_steps, sirt_weights
 
 from .flow import Systems, normal_sums, small_systems
 from .level import Level, whole_level
@@ -102,13 +103,12 @@ def aligned(scan: xr.Dataset, alignment: xr.Dataset, iterations: int) -> Aligned
     scan = with_offsets(scan, alignment)
     labels = np.asarray(scan["projection"])
     chosen = alignment.sel(projection=labels)
-    variable = alignment.attrs.get("variable") or None
-    data, mask = signal_and_mask(scan, variable)
+    signal = _signal(scan, alignment)
+    data, mask = signal_and_mask(scan, signal)
     projector = Projector.from_scan(scan)
     bounds = alignment.attrs.get("window", [[0, side] for side in projector.detector_shape])
     window = slice(*bounds[0]), slice(*bounds[1])
-    counting = signal_kind(scan, variable) == "transmission"
-    level = whole_level(projector, data, mask, window, counting)
+    level = whole_level(projector, data, mask, window, signal.kind == "transmission")
     cut = beyond_view(level)
     level = level.with_room(cut)
     out = np.isin(labels, alignment.attrs.get("excluded", []))
@@ -130,6 +130,17 @@ def aligned(scan: xr.Dataset, alignment: xr.Dataset, iterations: int) -> Aligned
         stages[-1]["smoothing"] if stages else 0.7,
         cut,
         iterations,
+    )
+
+
+def _signal(scan: xr.Dataset, alignment: xr.Dataset) -> Signal:
+    """The signal that was aligned."""
+    segment = alignment.attrs.get("segment", "mean")
+    return checked_signal(
+        scan,
+        alignment.attrs.get("variable") or None,
+        None if segment == "mean" else int(segment),
+        alignment.attrs.get("transmission_corrected"),
     )
 
 

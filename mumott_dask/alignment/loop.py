@@ -86,6 +86,18 @@ def align(
     transmission_corrected : bool, optional
         Whether ``"data"`` is divided by what the diode reads of the scan's open beam, which takes out the
         absorption and the flux's drift; by default where there is a diode.
+    background : "constant" or "linear", optional
+        Also find an air level in each projection, absorbance: a constant, or with slopes along j and k. The
+        tomogram's reconstruction leaves it free as well. By default none, or, with the method ``"auto"``,
+        a constant where the views cut the sample, since no pixel may see the open beam then.
+    refine_angles : bool
+        Also find three small rotations of each projection, R <- R exp([omega]x) in the sample's frame. A
+        turn of the sample as a whole, which no data can tell, is taken out. In the last stage only, so that
+        offsets are nearly right by then.
+    refine_geometry : bool
+        Also find the rotation of the instrument, R <- exp([phi]x) R in the laboratory's frame, the same in
+        all projections: a rotation axis that is off in the detector's plane, or that leans to the beam. With
+        `refine_angles` as well, the mean of both kinds of turn is taken out of the projections' own.
     gauge : str or (x, y, z)
         What is done about the movement of the sample as a whole, which the data leave open: ``"keep"`` that
         of the start, ``"mass"`` (the sample's centre of mass to the volume's centre), a place for the centre
@@ -101,9 +113,15 @@ def align(
     Returns
     -------
     Dataset
-        `j_offset` and `k_offset` by projection (absolute, pixels), their history, largest and median step and
-        residual by iteration, the tomogram; attributes `converged` and `reason`, and the settings. An
-        interrupt (Ctrl-C) returns the last whole iteration with ``converged=False``.
+        By projection: `j_offset` and `k_offset` (absolute, pixels), and, but for the method ``"line"``,
+        their standard errors `j_offset_std` and `k_offset_std` (0 where an offset was held) and `weight` (1,
+        less for a projection that is unlike what the others say of it). Where they were asked for:
+        `background` by projection and term (absorbance: constant, change along j and along k from edge
+        to edge), `rotation` (projection, 3, 3) and its standard error `rotation_std` (projection, 3;
+        radians, about the sample's axes; 0 where angles were not refined). By iteration: the history of the
+        offsets, largest and median step, residual. The tomogram. Attributes `converged` and `reason`,
+        `wrong` (labels of the projections of weight under 0.5: their offsets mean nothing), and the
+        settings. An interrupt (Ctrl-C) returns the last whole iteration with ``converged=False``.
 
     Raises
     ------

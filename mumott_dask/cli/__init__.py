@@ -12,7 +12,8 @@ from mumott_dask._version import __version__
 from .alignments import align_command, compare_command
 from .demonstration import demo_command
 from .running import Commands
-from .scans import convert_command, info_command, simulate_command
+from .scans import convert_command, info_command
+from .simulations import simulate_command
 from .tomograms import reconstruct_command
 
 

@@ -92,6 +92,25 @@ _METHODS = ("auto", "line", "optical-flow", "phase-matching", "tutorial")
 )
 @segment_options
 @click.option(
+    "--background",
+    type=click.Choice(("constant", "linear")),
+    help="Also find an air level in each projection: one for the whole image, or with slopes along j and k. "
+    "For a flux that drifts, an uneven beam, or a sample that leaves no air in view.  [default: constant "
+    "where the views cut the sample, else none]",
+)
+@click.option(
+    "--refine-angles",
+    is_flag=True,
+    help="Also find three small rotations of each projection, written back as its rotation matrix: for a "
+    "stage whose angles are off by a degree or so, each by its own.",
+)
+@click.option(
+    "--refine-geometry",
+    is_flag=True,
+    help="Also find the rotation of the instrument, the same in all projections: for a rotation axis that is "
+    "tilted in the detector's plane or towards the beam.",
+)
+@click.option(
     "--iterations", type=click.IntRange(min=1), metavar="N", help="The largest number of iterations."
 )
 @click.option(
@@ -137,7 +156,8 @@ def align_command(
             result = align(opened, watch=watch, **settings)
         took = time.monotonic() - began
         write_alignment(result, path, overwrite)
-    rows = [("alignment", str(path)), *summaries.alignment_summary(result), ("time", f"{took:.1f} s")]
+    rows = [("alignment", str(path)), *summaries.alignment_summary(result)]
+    rows += [*summaries.turns_summary(result, opened), ("time", f"{took:.1f} s")]
     click.echo(summaries.text([*rows, *_against_truth(result, opened)]))
     if result.attrs["reason"] == "interrupted":
         say(f"interrupted: the last whole iteration is in {path}, not converged")
@@ -166,7 +186,8 @@ def compare_command(a: str, b: str, scan_path: str | None, plot: str | None, ove
     """Compare two sets of offsets, A and B, with the gauge taken out.
 
     Each is an alignment, a scan (the offsets that it holds), or the word truth (those that a simulated scan
-    was made with). What moving the whole sample explains counts for nothing.
+    was made with). What moving the whole sample explains counts for nothing; neither do projections that one
+    of the two calls entirely wrong.
     """
     from mumott_dask.alignment import compare
 
@@ -175,7 +196,7 @@ def compare_command(a: str, b: str, scan_path: str | None, plot: str | None, ove
         check_new(plot, overwrite)
     left, right = ("truth" if name == "truth" else opened_offsets(name) for name in (a, b))
     compared = compare(left, right, _geometry_of(scan_path, left, right))
-    click.echo(_difference(compared))
+    click.echo("\n".join([_difference(compared), *_besides(compared)]))
     if plot is not None:
         _draw(compared, plot, overwrite)
 
@@ -186,12 +207,27 @@ def _against_truth(result: xr.Dataset, scan: xr.Dataset) -> list[tuple[str, str]
 
     if "j_offset_true" not in scan.coords:
         return []
-    return [("truth", f"{_difference(compare(result, 'truth', scan))} from the true offsets")]
+    compared = compare(result, "truth", scan)
+    rows = [("truth", f"{_difference(compared)} from the true offsets")]
+    return [*rows, *(("", line) for line in _besides(compared))]
 
 
 def _difference(compared: xr.Dataset) -> str:
     rms, largest = compared.attrs["rms"], compared.attrs["largest"]
     return f"RMS {rms:.4g} pixel, largest {largest:.4g} pixel (gauge taken out)"
+
+
+def _besides(compared: xr.Dataset) -> list[str]:
+    """Say how far rotations are apart, and which projections count for nothing, where there is any of it."""
+    from .summaries import degrees, listed
+
+    attrs = compared.attrs
+    lines = []
+    if "angle_rms" in attrs:
+        lines.append(f"rotations: RMS {degrees(attrs['angle_rms'])} apart (mean rotation taken out)")
+    if attrs["wrong"]:
+        lines.append(f"wrong projections, which count for nothing: {listed(attrs['wrong'])}")
+    return lines
 
 
 def _geometry_of(scan_path: str | None, *sides: xr.Dataset | str) -> xr.Dataset:

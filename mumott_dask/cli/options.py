@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -98,6 +99,30 @@ class Size(click.ParamType):
         return j, k
 
 
+class Degrees(click.ParamType):
+    """Angles in degrees, ``-70,70``, as radians: so many of them where it is given."""
+
+    name = "degrees"
+
+    def __init__(self, count: int | None = None):
+        self.count = count
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[float, ...]:
+        """Radians of a list of degrees."""
+        if not isinstance(value, str):
+            return tuple(value)
+        try:
+            angles = tuple(math.radians(float(part)) for part in value.split(","))
+        except ValueError:
+            angles = ()
+        if not angles or self.count not in (None, len(angles)):
+            number = "angles" if self.count is None else f"{self.count} angles"
+            self.fail(f"{value!r} is not {number}, expected such as -70,70 (degrees)", param, ctx)
+        return angles
+
+
 def _bounds(part: str) -> tuple[int | None, int | None]:
     start, stop = (int(bound) if bound.strip() else None for bound in part.split(":"))
     return start, stop
@@ -133,7 +158,10 @@ chunks_option: Decorator = click.option(
 quiet_option: Decorator = click.option("--quiet", "-q", is_flag=True, help="Show no progress.")
 overwrite_option: Decorator = click.option("--overwrite", is_flag=True, help="Replace what is there.")
 alignment_option: Decorator = click.option(
-    "--alignment", type=click.Path(), metavar="RESULT", help="Apply the offsets that align found."
+    "--alignment",
+    type=click.Path(),
+    metavar="RESULT",
+    help="Apply what align found: offsets, and rotations where they were refined.",
 )
 
 

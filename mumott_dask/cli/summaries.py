@@ -17,6 +17,8 @@ Rows = list[tuple[str, str]]
 
 _SAME_TILT = 1e-4  # radians
 _MOST_TILTS = 12
+_MOST_LABELS = 20
+_LABORATORY = {"p": "the beam", "j": "the detector's j", "k": "its k"}
 _UNITS = ("B", "kB", "MB", "GB", "TB")
 
 
@@ -37,7 +39,7 @@ def scan_summary(scan: xr.Dataset) -> Rows:
         ("offsets", offsets_range(scan) if holds_offsets(scan) else "none held, all are 0"),
     ]
     if "j_offset_true" in scan.coords:
-        rows.append(("true offsets", offsets_range(scan, "_true")))
+        rows += [("true offsets", offsets_range(scan, "_true")), *_truth(scan)]
     rows += [(name if i else "variables", line) for i, (name, line) in enumerate(_variables(scan))]
     chunks = scan.chunksizes.get("projection")
     if chunks:
@@ -73,7 +75,28 @@ def alignment_summary(result: xr.Dataset) -> Rows:
             ),
             ("residual", f"{float(last['residual']):.6g} {result['residual'].attrs['units']} (RMS)"),
         ]
-    return [*rows, ("offsets", offsets_range(result))]
+    return [*rows, ("offsets", offsets_range(result)), *_standard_errors(result), *_besides(result)]
+
+
+def turns_summary(result: xr.Dataset, scan: xr.Dataset) -> Rows:
+    """Describe how far refined rotations are from those of the scan."""
+    from scipy.spatial.transform import Rotation
+
+    if "rotation" not in result:
+        return []
+    right = ~np.isin(result["projection"], result.attrs.get("wrong", []))
+    found, nominal = (Rotation.from_matrix(each["rotation"].values[right]) for each in (result, scan))
+    turned = found * nominal.inv()
+    angles = turned.magnitude()
+    rows = [
+        ("turned by", f"{degrees(float(np.sqrt(np.mean(angles**2))))} RMS, {degrees(angles.max())} at most")
+    ]
+    if result.attrs.get("refine_geometry"):
+        common = turned.mean().as_rotvec()
+        parts = ((scan.attrs[f"{axis}_direction_0"], name) for axis, name in _LABORATORY.items())
+        shares = (f"{degrees(float(common @ np.array(axis)))} about {name}" for axis, name in parts)
+        rows.append(("instrument", f"turned by {', '.join(shares)}"))
+    return rows
 
 
 def alignment_settings(result: xr.Dataset) -> Rows:
@@ -116,6 +139,71 @@ def offsets_range(offsets: xr.Dataset, suffix: str = "") -> str:
     """Smallest and largest offset along each direction."""
     values = {axis: offsets[f"{axis}_offset{suffix}"].values for axis in "jk"}
     return ", ".join(f"{axis} {v.min():.3f} to {v.max():.3f}" for axis, v in values.items()) + " pixel"
+
+
+def degrees(angle: float) -> str:
+    """Radians as degrees, to three digits."""
+    return f"{np.degrees(angle):.3g}°"
+
+
+def listed(labels: Iterable[int]) -> str:
+    """Labels of projections, the first of them where there are many."""
+    names = [str(label) for label in labels]
+    more = [f"and {len(names) - _MOST_LABELS} more"] if len(names) > _MOST_LABELS else []
+    return ", ".join([*names[:_MOST_LABELS], *more])
+
+
+def _standard_errors(result: xr.Dataset) -> Rows:
+    """Standard errors of the offsets that were found, not of those that were held."""
+    if "j_offset_std" not in result:
+        return []
+    errors = np.stack([result[f"{axis}_offset_std"].values for axis in "jk"])
+    counted = errors[(errors > 0) & ~np.isin(result["projection"], result.attrs.get("wrong", []))]
+    if not counted.size:
+        return []
+    rms = np.sqrt(np.mean(counted**2))
+    return [("their error", f"{rms:.4f} pixel RMS, {np.median(counted):.4f} median (standard errors)")]
+
+
+def _besides(result: xr.Dataset) -> Rows:
+    """What an alignment says of wrong projections, of backgrounds and of rotations."""
+    rows = []
+    if "weight" in result:
+        wrong = result.attrs.get("wrong", [])
+        rows.append(("wrong", listed(wrong) if len(wrong) else "no projection"))
+    if "background" in result:
+        background = result["background"].values
+        names = ("constant", "slope along j", "slope along k")
+        parts = zip(names, background.T, strict=False)
+        ranges = (f"{name} {values.min():.4f} to {values.max():.4f}" for name, values in parts)
+        rows.append(("background", f"{', '.join(ranges)} absorbance"))
+    if "rotation" in result:
+        angles = np.linalg.norm(result["rotation_std"].values, axis=1)
+        error = f", standard error {degrees(float(np.median(angles)))} median" if angles.any() else ""
+        what = {"refine_angles": "of each projection", "refine_geometry": "of the instrument"}
+        rows.append(
+            ("rotations", f"refined {' and '.join(v for k, v in what.items() if result.attrs.get(k))}{error}")
+        )
+    return rows
+
+
+def _truth(scan: xr.Dataset) -> Rows:
+    """What a simulated scan knows of itself besides its offsets."""
+    from scipy.spatial.transform import Rotation
+
+    rows = []
+    if "offset_bound" in scan.attrs:
+        rows.append(("bound", f"{scan.attrs['offset_bound']:.4f} pixel RMS, whoever aligns it (Cramér-Rao)"))
+    wrong = np.asarray(scan.get("wrong_true", np.zeros(scan.sizes["projection"], bool)))
+    if wrong.any():
+        rows.append(("wrong", listed(scan["projection"].values[wrong])))
+    if "rotation_true" in scan.coords:
+        true, stated = (
+            Rotation.from_matrix(scan[name].values[~wrong]) for name in ("rotation_true", "rotation")
+        )
+        angles = (true * stated.inv()).magnitude()
+        rows.append(("angles", f"off by {degrees(float(np.sqrt(np.mean(angles**2))))} RMS"))
+    return rows
 
 
 def _tilts(scan: xr.Dataset) -> Rows:

@@ -22,6 +22,7 @@ from .checks import (
     check_part,
     check_positive,
     checked_angles,
+    checked_offsets,
     checked_volume_shape,
 )
 from .forward import sampled, transmission
@@ -55,6 +56,7 @@ def simulate(
     jitter: float = 1.0,
     jumps: float = 4.0,
     drift: float = 1.0,
+    offsets: ArrayLike | None = None,
     flux_drift: float = 0.02,
     extent: float = 0.75,
     absorbance: float = 0.8,
@@ -99,6 +101,8 @@ def simulate(
         Size of the jumps of the offsets between tilts.
     drift : float, pixels
         RMS of the slow drift of the offsets within a tilt, in j and in k.
+    offsets : (2, projection) float, pixels, optional
+        The true offsets themselves, along j and along k, in place of `jitter`, `jumps` and `drift`.
     flux_drift : float
         RMS of the slow drift of the flux over the scan, relative.
     extent : float
@@ -192,7 +196,9 @@ def simulate(
         angles,
         inner,
         across(inner) if outer_axis is None else np.asarray(outer_axis, dtype=np.float64),
-        stage.offsets(angles.tilt, jitter, jumps, drift, streams.offsets),
+        stage.offsets(angles.tilt, jitter, jumps, drift, streams.offsets)
+        if offsets is None
+        else checked_offsets(offsets, angles.tilt.size),
         wrong_projections(angles.tilt.size, wrong, streams.wrong),
         angle_error,
         checked_angles("axis_error", axis_error, 2),

@@ -57,6 +57,17 @@ def checked_angles(name: str, values: ArrayLike, count: int | None = None) -> ND
     return angles
 
 
+def checked_offsets(values: ArrayLike, projections: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Offsets along j and along k as two arrays, finite, one a projection."""
+    offsets = np.asarray(values, dtype=np.float64)
+    if offsets.shape != (2, projections) or not np.isfinite(offsets).all():
+        raise ScanError(
+            f"simulate: offsets is of shape {offsets.shape}, expected two rows (j, k) of {projections} "
+            "finite numbers, in pixels"
+        )
+    return offsets[0], offsets[1]
+
+
 def checked_volume_shape(
     volume_shape: tuple[int, int, int] | None, default: tuple[int, int, int]
 ) -> tuple[int, int, int]:

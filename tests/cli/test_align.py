@@ -7,10 +7,14 @@ import signal
 import subprocess
 import sys
 
+import h5py
 import numpy as np
 import pytest
 
 from mumott_dask import align, cluster, compare, open_alignment, open_scan
+from mumott_dask.scan import read_geometry
+
+SMALL = ["--shape", "30x28", "--tilts", 3, "--rotations", 14, "--jitter", 0.5, "--jumps", 1, "--drift", 0.3]
 
 
 @pytest.fixture(scope="module")
@@ -26,7 +30,18 @@ def test_it_finds_the_true_offsets_and_says_so(command, scan, scan_path, tmp_pat
     compared = compare(result, "truth", scan)
     assert compared.attrs["rms"] < 0.05
     assert result.attrs["converged"]
-    for name in ("converged", "iterations", "last step", "residual", "offsets", "time", "truth"):
+    names = (
+        "converged",
+        "iterations",
+        "last step",
+        "residual",
+        "offsets",
+        "their error",
+        "wrong",
+        "time",
+        "truth",
+    )
+    for name in names:
         assert f"\n{name}  " in done.stdout
     assert f"alignment     {output}\n" in done.stdout
     assert f"RMS {compared.attrs['rms']:.4g} pixel" in done.stdout
@@ -69,6 +84,7 @@ def test_every_option_reaches_the_alignment(invoke, scan, scan_path, tmp_path):
         "--tolerance",
         "0.5",
     ]
+    options += ["--background", "linear", "--refine-angles", "--refine-geometry"]
     invoke("align", scan_path, "-o", output, "--quiet", *options)
     expected = align(
         scan,
@@ -82,10 +98,81 @@ def test_every_option_reaches_the_alignment(invoke, scan, scan_path, tmp_path):
         variable="diode",
         iterations=4,
         tolerance=0.5,
+        background="linear",
+        refine_angles=True,
+        refine_geometry=True,
     )
     result = open_alignment(output)
     np.testing.assert_array_equal(result["j_offset"], expected["j_offset"])
     assert result.attrs == expected.attrs
+
+
+def _facts(shown):
+    return {line[:14].strip(): line[14:] for line in shown.splitlines() if line[:14].strip()}
+
+
+@pytest.fixture(scope="module")
+def refined(invoke, tmp_path_factory):
+    """A scan with all kinds of faults, its alignment, and what the command said of it."""
+    folder = tmp_path_factory.mktemp("refined")
+    scan, output = folder / "scan.h5", folder / "result.zarr"
+    faults = ["--angle-error", 0.5, "--axis-error", "2,0", "--background", 0.03, "--wrong", 2]
+    invoke("simulate", scan, *SMALL, *faults, "--photons", 3000)
+    asked = ["--background", "linear", "--refine-angles", "--refine-geometry", "--iterations", 45]
+    return scan, output, invoke("align", scan, "-o", output, "--quiet", *asked).stdout
+
+
+def test_the_summary_says_what_was_found_besides_offsets(invoke, refined):
+    path, output, shown = refined
+    scan, result, facts = open_scan(path), open_alignment(output), _facts(shown)
+    wrong = result.attrs["wrong"]
+    right = ~np.isin(result["projection"], wrong)
+    assert wrong
+    assert facts["wrong"] == ", ".join(map(str, wrong))
+    errors = np.stack([result[f"{axis}_offset_std"].values[right] for axis in "jk"])
+    assert facts["their error"].startswith(
+        f"{np.sqrt(np.mean(errors**2)):.4f} pixel RMS, {np.median(errors):.4f} "
+    )
+    constant = result["background"].values[:, 0]
+    assert facts["background"].startswith(
+        f"constant {constant.min():.4f} to {constant.max():.4f}, slope along j "
+    )
+    assert facts["rotations"].startswith("refined of each projection and of the instrument, standard error ")
+    assert float(facts["turned by"].split("°")[0]) == pytest.approx(2.1, abs=0.5)
+    assert float(facts["instrument"].split()[2][:-1]) == pytest.approx(2, abs=0.5)
+    assert facts["rotations"].count("°") == 1
+    expected = compare(result, "truth", scan).attrs
+    assert set(wrong) <= set(expected["wrong"])
+    assert f"rotations: RMS {np.degrees(expected['angle_rms']):.3g}° apart (mean rotation taken out)" in shown
+    assert f"wrong projections, which count for nothing: {expected['wrong'][0]}, " in shown
+    told = _facts(invoke("info", output).stdout)
+    for name in ("converged", "their error", "wrong", "background", "rotations"):
+        assert told[name] == facts[name]
+
+
+def test_compare_says_the_same_of_rotations_and_wrong_projections(invoke, refined):
+    path, output, shown = refined
+    told = invoke("compare", output, "truth", "--scan", path).stdout.splitlines()
+    assert told[0].startswith("RMS ")
+    assert [line.strip() for line in shown.splitlines()[-2:]] == told[1:]
+
+
+def test_refined_rotations_go_back_to_mumott(invoke, refined, tmp_path):
+    path, result, _ = refined
+    expected = open_alignment(result)
+    for name in ("aligned.h5", "linked.h5", "aligned.mumott", "aligned.zarr"):
+        link = ["--link"] if name == "linked.h5" else []
+        invoke("convert", path, tmp_path / name, "--alignment", result, "--quiet", *link)
+    geometry = read_geometry(tmp_path / "aligned.mumott")
+    scans = [open_scan(tmp_path / name) for name in ("aligned.h5", "linked.h5", "aligned.zarr")]
+    for written in (geometry, *scans):
+        np.testing.assert_array_equal(written["rotation"], expected["rotation"])
+        np.testing.assert_array_equal(written["j_offset"], expected["j_offset"])
+        assert not {"inner_angle", "outer_angle", "inner_axis", "outer_axis"} & set(written.coords)
+    with h5py.File(tmp_path / "aligned.h5") as file:
+        np.testing.assert_array_equal(file["projections/7/rotation_matrix"], expected["rotation"][7])
+        assert not {"inner_angle", "outer_angle"} & set(file["projections/7"])
+        assert "inner_axis" not in file
 
 
 def test_a_place_for_the_sample(invoke, scan_path, tmp_path):
@@ -114,6 +201,7 @@ def test_a_place_for_the_sample(invoke, scan_path, tmp_path):
         ("--gauge", "1,2", "expected auto, keep, mass or x,y,z"),
         ("--chunks", "many", "expected one, or auto"),
         ("--method", "magic", "'magic' is not one of"),
+        ("--background", "quadratic", "'quadratic' is not one of"),
     ],
 )
 def test_an_option_that_makes_no_sense(invoke, scan_path, option, value, expected):

@@ -1,4 +1,4 @@
-"""``mumott-dask info``, ``convert`` and ``simulate``."""
+"""``mumott-dask info`` and ``convert``."""
 
 from __future__ import annotations
 
@@ -188,69 +188,3 @@ def test_a_warning_is_one_line(command, scan_path, tmp_path):
     (line,) = done.stderr.splitlines()
     assert line.startswith("mumott-dask: warning: ")
     assert "4" in line
-
-
-def test_every_option_of_simulate_reaches_the_simulation(invoke, tmp_path):
-    from mumott_dask import simulate
-
-    options = [
-        "--shape",
-        "16x12",
-        "--tilts",
-        2,
-        "--rotations",
-        3,
-        "--photons",
-        0,
-        "--jitter",
-        0.1,
-        "--jumps",
-        0.2,
-    ]
-    options += [
-        "--drift",
-        0.3,
-        "--flux-drift",
-        0.01,
-        "--extent",
-        0.6,
-        "--absorbance",
-        0.5,
-        "--largest-tilt",
-        30,
-    ]
-    options += ["--pixel-size", 2.5, "--oversampling", 1, "--seed", 9]
-    facts = _facts(invoke("simulate", tmp_path / "scan.h5", *options).stdout)
-    assert facts["detector"] == "16 x 12 pixels (j x k), 2.5 µm each"
-    expected = simulate(
-        (16, 12),
-        2,
-        3,
-        None,
-        jitter=0.1,
-        jumps=0.2,
-        drift=0.3,
-        flux_drift=0.01,
-        extent=0.6,
-        absorbance=0.5,
-        largest_tilt=np.radians(30),
-        pixel_size=2.5,
-        oversampling=1,
-        seed=9,
-    )
-    found = open_scan(tmp_path / "scan.h5")
-    for name in ("diode", "tomogram_true", "j_offset_true", "rotation"):
-        np.testing.assert_array_equal(found[name], expected[name])
-
-
-@pytest.mark.parametrize(
-    ("options", "expected"),
-    [
-        (["--shape", "16"], "expected one such as 65x55"),
-        (["--tilts", 0], "simulate: tilts is 0"),
-        (["--jitter", -1], "jitter"),
-    ],
-)
-def test_a_simulation_that_cannot_be(invoke, tmp_path, options, expected):
-    assert expected in invoke("simulate", tmp_path / "scan.zarr", *options, code=2).stderr
-    assert not list(tmp_path.iterdir())

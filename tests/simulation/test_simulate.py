@@ -265,3 +265,15 @@ def test_arguments_out_of_range_are_named(arguments, message):
         simulate(**{"shape": (24, 20), "tilts": 1, "rotations": 2} | arguments)
     assert message in str(error.value)
     assert "\n" not in str(error.value)
+
+
+def test_offsets_of_ones_own():
+    wanted = np.arange(8.0).reshape(2, 4) / 10
+    given, other = (
+        simulate((24, 20), tilts=1, rotations=4, offsets=offsets, photons=None) for offsets in (wanted, None)
+    )
+    np.testing.assert_array_equal([given["j_offset_true"], given["k_offset_true"]], wanted)
+    np.testing.assert_array_equal(given["tomogram_true"], other["tomogram_true"])
+    for wrong in (wanted.T, wanted[:, :3], wanted * np.nan):
+        with pytest.raises(ScanError, match="expected two rows"):
+            simulate((24, 20), tilts=1, rotations=4, offsets=wrong)
