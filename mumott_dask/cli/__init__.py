@@ -15,6 +15,7 @@ from .running import Commands
 from .scans import convert_command, info_command
 from .simulations import simulate_command
 from .tomograms import reconstruct_command
+from .validation import validate_command
 
 
 @click.group(
@@ -38,6 +39,7 @@ for command in (
     align_command,
     reconstruct_command,
     compare_command,
+    validate_command,
     simulate_command,
 ):
     main.add_command(command)

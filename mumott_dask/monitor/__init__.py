@@ -7,3 +7,4 @@ elsewhere. The rooms below know nothing of it: they call whoever watches, or let
 from .progress import watch_alignment as watch_alignment
 from .progress import watch_computation as watch_computation
 from .progress import watch_reconstruction as watch_reconstruction
+from .progress import watch_validation as watch_validation

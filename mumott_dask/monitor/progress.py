@@ -63,6 +63,23 @@ def watch_reconstruction(file: TextIO | None = None) -> Iterator[Callable[[int, 
 
 
 @contextmanager
+def watch_validation(file: TextIO | None = None) -> Iterator[Callable[[int, int, str], None]]:
+    """Show which tomogram a validation is at, and the time left.
+
+    Yields
+    ------
+    callable
+        For ``validate(..., watch=...)``.
+    """
+    with display("validating", file=file) as shown:
+
+        def watch(done: int, tomograms: int, what: str) -> None:
+            shown.show(f"validating  tomogram {done}/{tomograms}  {what}", done, tomograms)
+
+        yield watch
+
+
+@contextmanager
 def watch_computation(label: str, computations: int = 1, file: TextIO | None = None) -> Iterator[None]:
     """Show how many of Dask's tasks are done while the block runs: of this process, or of the active client.
 

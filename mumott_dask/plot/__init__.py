@@ -8,5 +8,6 @@ from .curves import comparison as comparison
 from .curves import offsets as offsets
 from .images import sinogram as sinogram
 from .images import slices as slices
+from .validation import validation as validation
 
-__all__ = ["comparison", "offsets", "sinogram", "slices"]
+__all__ = ["comparison", "offsets", "sinogram", "slices", "validation"]
