@@ -40,7 +40,7 @@ def alignment(scan):
         {
             "j_offset": ("projection", scan["j_offset_true"].values + dj),
             "k_offset": ("projection", scan["k_offset_true"].values + dk),
-            "j_offset_error": ("projection", np.full(count, 0.1)),
+            "j_offset_std": ("projection", np.full(count, 0.1)),
         },
         coords={"projection": np.arange(count)},
     )

@@ -63,7 +63,7 @@ def offsets(
                 labels, expected[axis], color=colour, linewidth=LINE_WIDTH, alpha=0.7, label=f"{axis}, {name}"
             )
         name = axis if expected is None else f"{axis}, found"
-        error = found.get(f"{axis}_offset_error")
+        error = found.get(f"{axis}_offset_std")
         ax.errorbar(
             labels,
             found[f"{axis}_offset"].values,
