@@ -37,7 +37,7 @@ def alignment(scan):
 def test_default_alignment_finds_the_offsets(scan, alignment):
     assert alignment.attrs["converged"], alignment.attrs["reason"]
     assert rms(scan, scan) > 0.5
-    assert rms(alignment, scan) < 0.015  # 45 projections: too few to see all of the tomogram
+    assert rms(alignment, scan) < 0.015  # 0.0095, with noise or without
 
 
 @pytest.mark.parametrize(("jumps", "bar"), [(4.0, 0.004), (10.0, 0.008)])
