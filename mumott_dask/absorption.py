@@ -165,7 +165,7 @@ def without_spikes(diode: Any) -> Any:
 
     A pixel is faulty where it lies outside all but two readings of its 3 x 3 neighbourhood, by more than a
     third of them and by more than eight times the noise that is usual in the projection, which grows like
-    that of counts. (So a fault may have one faulty neighbour, or be part of a line.)
+    that of counts. (So a fault may have one faulty neighbour; lines of them are for `weights`.)
 
     Parameters
     ----------

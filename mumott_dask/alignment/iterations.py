@@ -141,11 +141,12 @@ def _stage_iterations(
 
 def after(step: Step, state: State, trust: Floats) -> State:
     """The state after a step."""
+    moved = step.rotation.any(axis=1)[:, None, None]  # others stay as they are, to the last bit
     return replace(
         state,
         j=state.j + step.j,
         k=state.k + step.k,
-        rotation=turned(state.rotation, step.rotation),
+        rotation=np.where(moved, turned(state.rotation, step.rotation), state.rotation),
         trust=trust,
     )
 
@@ -184,9 +185,11 @@ def _step(systems: Systems, settings: Settings, stage: Stage, state: State) -> S
         free[:, unknowns.rotation_part] = False
     step = capped(solved(systems, unknowns, free), _LARGEST_STEP, _LARGEST_TURN)
     n, own = stage.binning, step.rotation
-    if settings.refine_angles:
+    if settings.refine_angles and not settings.fixed.any():  # fixed ones hold the sample's turn
         own = without_common_turns(own, trusted, rotation, settings.refine_geometry)
-    return _gauged(replace(step, j=step.j * n, k=step.k * n, rotation=common + own), settings, state)
+    held = (settings.fixed | settings.excluded)[:, None]
+    turns = np.where(held, 0.0, common + own)
+    return _gauged(replace(step, j=step.j * n, k=step.k * n, rotation=turns), settings, state)
 
 
 def _gauged(step: Step, settings: Settings, state: State) -> Step:

@@ -195,3 +195,12 @@ def test_a_scan_that_is_aligned_with_its_angles_stays(scan):
     for name in ("j_offset", "k_offset"):
         np.testing.assert_allclose(again[name], found[name], rtol=0, atol=0.004)
     np.testing.assert_allclose(again["rotation"], found["rotation"], rtol=0, atol=np.radians(0.05))
+
+
+@pytest.mark.parametrize(
+    "options", [{"refine_angles": True}, {"refine_angles": True, "refine_geometry": True}], ids=str
+)
+def test_fixed_and_excluded_projections_keep_their_rotations(options):
+    scan = md.simulate(**SMALL, angle_error=np.radians(0.5))
+    found = md.align(scan, fixed=[0, 7], exclude=[3], iterations=8, **options)
+    np.testing.assert_array_equal(found["rotation"].values[[0, 7, 3]], scan["rotation"].values[[0, 7, 3]])
