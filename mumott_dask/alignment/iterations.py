@@ -141,7 +141,9 @@ def _stage_iterations(
 
 def after(step: Step, state: State, trust: Floats) -> State:
     """The state after a step."""
-    moved = step.rotation.any(axis=1)[:, None, None]  # others stay as they are, to the last bit
+    moved = np.any(step.rotation != 0, axis=1, keepdims=True)[
+        ..., None
+    ]  # others stay as they are, to the last bit
     return replace(
         state,
         j=state.j + step.j,

@@ -76,10 +76,7 @@ def _summary(checked: xr.Dataset) -> list[tuple[str, str]]:
     size = f", {attrs['resolution_um']:.3g} micrometre" if "resolution_um" in attrs else ""
     return [
         ("verdict", f"{attrs['verdict']}: {attrs['reason']}"),
-        (
-            "differences",
-            f"RMS {attrs['difference_rms']:.4f} pixel, {attrs['ratio_std']:.2f} of what was stated",
-        ),
+        ("differences", differences),
         ("resolution", f"{attrs['resolution']:.2f} pixel{size} (two halves, half-bit criterion)"),
     ]
 
