@@ -87,11 +87,23 @@ def mitra_steps(
     x = np.zeros(projector.volume_shape, np.float32) if start is None else start
     momentum = np.zeros_like(x)
     while True:
-        gradient, loss = arrays.materialise(*projector.gradient(x - momentum, data, weights, background))
-        momentum += preconditioner * gradient
-        x = np.maximum(x - momentum, 0) if nonnegative else x - momentum
+        x = x - momentum  # a new array: the one before is the caller's
+        gradient, loss = arrays.materialise(*projector.gradient(x, data, weights, background))
+        gradient = preconditioner * gradient
+        momentum += gradient
+        x -= gradient
+        del gradient
+        if nonnegative:
+            np.maximum(x, 0, out=x)
         momentum *= np.float32(nesterov_weight)
         yield MitraStep(x, float(loss))
+
+
+def iterated(steps: Iterator[MitraStep], count: int) -> MitraStep:
+    """The state after so many iterations; those before it are let go."""
+    for _ in range(count - 1):
+        next(steps)
+    return next(steps)
 
 
 def reconstruct(

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from itertools import islice
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mumott_dask import geometry
 from mumott_dask.arrays import chunk_lengths
-from mumott_dask.reconstruction import mitra_steps, sirt_weights
+from mumott_dask.reconstruction import iterated, mitra_steps, sirt_weights
 
 from .flow import Systems, small_systems
 from .level import Level, centre_of_mass, moved, resampled
@@ -124,8 +123,9 @@ def _stage_iterations(
             state.tomogram,
             background=unknowns.background,
         )
-        *_, last = islice(inner, stage.inner_iterations if number else stage.first_iterations)
-        state = replace(state, tomogram=last.tomogram)
+        tomogram = iterated(inner, stage.inner_iterations if number else stage.first_iterations).tomogram
+        del inner, rays  # they hold images and volumes
+        state = replace(state, tomogram=tomogram)
         systems, step = _found(here, settings, stage, state)
         small = _largest(step, settings, state, level) < stage.tolerance
         if small and stage != settings.stages[-1]:
