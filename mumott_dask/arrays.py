@@ -21,12 +21,14 @@ BATCH = 16
 
 def materialise(*arrays: Any) -> tuple[Any, ...]:
     """Arrays in this process's memory: Dask ones are computed together, others are handed back."""
+    if not any(map(is_chunked, arrays)):  # Dask would hold them until garbage is collected
+        return arrays
     return compute(*arrays)
 
 
 def keep_on_workers(*arrays: Any) -> tuple[Any, ...]:
     """Chunked arrays computed once and held where they were computed; others as they are."""
-    return persist(*arrays)
+    return persist(*arrays) if any(map(is_chunked, arrays)) else arrays
 
 
 def percentile(array: Any, q: float) -> Any:

@@ -44,13 +44,6 @@ class Level:
         x, y, z = (int(n) for n in sides)
         return replace(self, projector=replace(self.projector, volume_shape=(x, y, z)))
 
-    def trusting(self, trust: Floats) -> Level:
-        """The level with the weight that each projection deserves, (projection,), 0 to 1."""
-        if np.all(trust == 1):
-            return self
-        (mask,) = arrays.keep_on_workers(self.mask * trust.astype(np.float32)[:, None, None])
-        return replace(self, mask=mask)
-
     def with_offsets(self, j_offset: NDArray[np.float64], k_offset: NDArray[np.float64]) -> Level:
         """The level at offsets given in unbinned pixels.
 
@@ -78,6 +71,13 @@ class Level:
         return replace(
             self, projector=projector, data=data, mask=mask, window=window, binning=n * self.binning
         )
+
+
+def trusting(weights: Any, trust: Floats) -> Any:
+    """Weights of pixels (projection, j, k) times what each projection deserves, (projection,), 0 to 1."""
+    if np.all(trust == 1):
+        return weights
+    return arrays.keep_on_workers(weights * trust.astype(np.float32)[:, None, None])[0]
 
 
 def whole_level(

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 Floats = NDArray[np.float32]
 
-LAID_OUT = 16 * 2**20
+LAID_OUT = 4 * 2**20
 """Bytes of projections that are laid out at a time, so that their copies take little memory."""
 
 
