@@ -76,9 +76,9 @@ def absorbance(
         raise ScanError(f"cutoff is ({low}, {high}), expected 0 < low < high")
     if not 0 < percentile <= 100:
         raise ScanError(f"percentile is {percentile}, expected more than 0 and at most 100")
-    corrected = _corrected(scan["diode"].data, scan.sizes, flat, dark)
-    weights = pixel_weights(scan)
-    levels = _levels(corrected, percentile)
+    diode, weights = scan["diode"].data, pixel_weights(scan)
+    flat, dark = _reference_images(scan.sizes, flat, dark)
+    levels = arrays.in_batches(lambda *images: _levels(_corrected(*images), percentile), diode, flat, dark)
     empty = ~((levels[:, 0] > 0) & (levels[:, 2] > levels[:, 1]))
     given = None if open_beam is None else np.asarray(open_beam, dtype=np.float64)
     if given is not None:
@@ -93,17 +93,25 @@ def absorbance(
     elif per_projection:
         level = levels[:, 0]
     else:
+        corrected = _corrected(diode, flat, dark)
         (whole,) = arrays.materialise(arrays.percentile(corrected[~empty], percentile))
         level = np.full(len(empty), whole)
 
-    transmittivity = corrected / np.where(empty, 1, level)[:, None, None]
-    inside = (transmittivity >= low) & (transmittivity <= high) & (weights > 0) & ~empty[:, None, None]
-    value = -np.log10(np.clip(transmittivity, low, high))
+    def value_and_mask(
+        diode: Any, weights: Any, level: Any, empty: Any, flat: Any, dark: Any
+    ) -> tuple[Any, Any]:
+        transmittivity = _corrected(diode, flat, dark) / level
+        inside = (transmittivity >= low) & (transmittivity <= high) & (weights > 0) & ~empty
+        value = -np.log10(np.clip(transmittivity, low, high))
+        return value.astype(np.float32), inside.astype(np.float32)
+
+    level = np.where(empty, 1, level)[:, None, None]
+    value, mask = arrays.in_batches(value_and_mask, diode, weights, level, empty[:, None, None], flat, dark)
     dims = ("projection", "j", "k")
     return xr.Dataset(
         {
-            "absorbance": (dims, value.astype(np.float32), {"long_name": "absorbance"}),
-            "mask": (dims, inside.astype(np.float32), {"long_name": "1 valid, 0 masked"}),
+            "absorbance": (dims, value, {"long_name": "absorbance"}),
+            "mask": (dims, mask, {"long_name": "1 valid, 0 masked"}),
         },
         coords={"projection": scan["projection"]} if "projection" in scan.coords else None,
     )
@@ -197,27 +205,31 @@ def pixel_weights(scan: xr.Dataset) -> Any:
     return (weights.max("segment") if "segment" in weights.dims else weights).data
 
 
-def _corrected(diode: Any, sizes: Any, flat: ArrayLike | None, dark: ArrayLike | None) -> Any:
+def _reference_images(
+    sizes: Any, flat: ArrayLike | None, dark: ArrayLike | None
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Images of the open and of the closed beam as arrays, checked; without one, 1 and 0."""
     shape = (sizes["projection"], sizes["j"], sizes["k"])
 
-    def image(values: ArrayLike | None, name: str, absent: float) -> NDArray[np.float64] | float:
+    def image(values: ArrayLike | None, name: str, absent: float) -> NDArray[np.float64]:
         if values is None:
-            return absent
+            return np.array(absent)
         array = np.asarray(values, dtype=np.float64)
         if array.shape not in (shape, shape[1:]):
             raise ScanError(f"{name} has shape {array.shape}, expected {shape[1:]} or {shape}")
         return array
 
     dark_level, flat_level = image(dark, "dark", 0.0), image(flat, "flat", 1.0)
-    signal = diode.astype(np.float64) - dark_level
-    if flat is None:
-        return signal
-    gain = flat_level - dark_level
-    if not np.all(gain > 0):
+    if flat is not None and not np.all(flat_level - dark_level > 0):
         raise ScanError(
             "the flat image is not above the dark one everywhere: mask those pixels, or mend the images"
         )
-    return signal / gain
+    return flat_level, dark_level
+
+
+def _corrected(diode: Any, flat: NDArray[np.float64], dark: NDArray[np.float64]) -> Any:
+    signal = diode.astype(np.float64) - dark
+    return signal if flat.ndim == 0 else signal / (flat - dark)
 
 
 def _levels(signal: Any, percentile: float) -> NDArray[np.float64]:

@@ -15,15 +15,20 @@ from scipy import ndimage
 
 is_chunked = is_dask_array
 
+BATCH = 16
+"""Projections of a NumPy stack that are worked on at a time, so that what is made on the way stays small."""
+
 
 def materialise(*arrays: Any) -> tuple[Any, ...]:
     """Arrays in this process's memory: Dask ones are computed together, others are handed back."""
+    if not any(map(is_chunked, arrays)):  # Dask would hold them until garbage is collected
+        return arrays
     return compute(*arrays)
 
 
 def keep_on_workers(*arrays: Any) -> tuple[Any, ...]:
     """Chunked arrays computed once and held where they were computed; others as they are."""
-    return persist(*arrays)
+    return persist(*arrays) if any(map(is_chunked, arrays)) else arrays
 
 
 def percentile(array: Any, q: float) -> Any:
@@ -47,17 +52,44 @@ def of_each_projection(
         Further arguments of the function, block by block.
     """
     if not is_chunked(images):
-        return function(images, *materialise(*others))
+        return in_batches(function, images, *materialise(*others))
     call = delayed(function, pure=True)
     alike = (da.asarray(other).rechunk({0: images.chunks[0]}) for other in others)
     stacks = zip(*(chunks(stack) for stack in (images, *alike)), strict=True)
     return np.concatenate(compute(*(call(*blocks) for blocks in stacks)))
 
 
+def in_batches(function: Callable[..., Any], *stacks: Any) -> Any:
+    """``function(*stacks)`` of a few projections of NumPy stacks at a time; of chunked ones in one call.
+
+    Parameters
+    ----------
+    function : callable
+        Gives an array, or a tuple of arrays, whose first axis is that of the stacks.
+    *stacks : arrays
+        The first has an axis of projections. So have the others that have as many axes, unless they are one
+        long there; what has fewer axes is the same for all projections.
+    """
+    first = stacks[0]
+    if is_chunked(first):
+        return function(*stacks)
+    results: list[NDArray[Any]] = []
+    single = False
+    for start in range(0, len(first), BATCH):
+        some = slice(start, start + BATCH)
+        parts = function(*(s[some] if np.ndim(s) == first.ndim and len(s) > 1 else s for s in stacks))
+        single = not isinstance(parts, tuple)
+        parts = (parts,) if single else parts
+        results = results or [np.empty((len(first), *part.shape[1:]), part.dtype) for part in parts]
+        for result, part in zip(results, parts, strict=True):
+            result[some] = part
+    return results[0] if single else tuple(results)
+
+
 def map_images(function: Callable[[NDArray[Any]], NDArray[Any]], images: Any) -> Any:
     """Images of the same shape and type from ``function(block)`` of any block of whole images."""
     if not is_chunked(images):
-        return function(images)
+        return in_batches(function, images)
     whole = images.rechunk(dict.fromkeys(range(1, images.ndim), -1))
     return whole.map_blocks(function, dtype=images.dtype)
 

@@ -97,10 +97,15 @@ def signal_and_mask(scan: xr.Dataset, signal: Signal | str | None = None) -> tup
         scan = scan.assign(diode=(scan[signal.name].dims, readings))
         air = air_level(readings, pixel_weights(scan))
         result = absorbance(scan, cutoff=_CUTOFF, open_beam=air)
-        return arrays.keep_on_workers(result["absorbance"].data, result["mask"].data * (readings == measured))
+        mask = arrays.in_batches(_unchanged, result["mask"].data, readings, measured)
+        return arrays.keep_on_workers(result["absorbance"].data, mask)
     data = scan[signal.name].data.astype(np.float32)
     mask = (np.isfinite(data) & (pixel_weights(scan) > 0)).astype(np.float32)
     return arrays.keep_on_workers(np.where(mask > 0, data, np.float32(0)), mask)
+
+
+def _unchanged(mask: Any, readings: Any, measured: Any) -> Any:
+    return mask * (readings == measured)
 
 
 def _segments(scan: xr.Dataset, signal: Signal) -> tuple[Any, Any]:

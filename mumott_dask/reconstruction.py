@@ -41,12 +41,17 @@ def sirt_weights(projector: Projector, chunks: tuple[int, ...] | None = None) ->
     -----
     Gregor and Benson, IEEE Trans. Med. Imaging 27, 918 (2008).
     """
-    rays = projector.forward(np.ones(projector.volume_shape, np.float32), chunks)
-    ones = np.ones(projector.shape, np.float32)
+    rays = projector.forward(np.broadcast_to(np.float32(1), projector.volume_shape), chunks)
+    ones = np.broadcast_to(np.float32(1), projector.shape)
     (voxels,) = arrays.materialise(
         projector.adjoint(ones if chunks is None else arrays.chunked_like(ones, rays))
     )
-    return SirtWeights(arrays.keep_on_workers(_reciprocal(rays))[0], _reciprocal(voxels))
+    return SirtWeights(arrays.keep_on_workers(arrays.in_batches(_reciprocal, rays))[0], _reciprocal(voxels))
+
+
+def masked(weights: SirtWeights, mask: Any) -> SirtWeights:
+    """The weights, those of the rays times a mask (projection, j, k)."""
+    return weights._replace(rays=arrays.keep_on_workers(weights.rays * mask)[0])
 
 
 def _reciprocal(total: Any) -> Any:
@@ -87,11 +92,23 @@ def mitra_steps(
     x = np.zeros(projector.volume_shape, np.float32) if start is None else start
     momentum = np.zeros_like(x)
     while True:
-        gradient, loss = arrays.materialise(*projector.gradient(x - momentum, data, weights, background))
-        momentum += preconditioner * gradient
-        x = np.maximum(x - momentum, 0) if nonnegative else x - momentum
+        x = x - momentum  # a new array: the one before is the caller's
+        gradient, loss = arrays.materialise(*projector.gradient(x, data, weights, background))
+        gradient = preconditioner * gradient
+        momentum += gradient
+        x -= gradient
+        del gradient
+        if nonnegative:
+            np.maximum(x, 0, out=x)
         momentum *= np.float32(nesterov_weight)
         yield MitraStep(x, float(loss))
+
+
+def iterated(steps: Iterator[MitraStep], count: int) -> MitraStep:
+    """The state after so many iterations; those before it are let go."""
+    for _ in range(count - 1):
+        next(steps)
+    return next(steps)
 
 
 def reconstruct(
@@ -153,11 +170,9 @@ def reconstruct(
         raise ScanError(f"start has shape {start.shape}, expected the scan's volume {projector.volume_shape}")
     signal = checked_signal(scan, variable, segment, transmission_corrected)
     data, mask = signal_and_mask(scan, signal)
-    weights = sirt_weights(projector, data.chunks[0] if arrays.is_chunked(data) else None)
+    weights = masked(sirt_weights(projector, arrays.chunk_lengths(data)), mask)
     first = None if start is None else np.asarray(start, np.float32)
-    steps = mitra_steps(
-        projector, data, weights.rays * mask, weights.voxels, first, nesterov_weight, nonnegative
-    )
+    steps = mitra_steps(projector, data, weights.rays, weights.voxels, first, nesterov_weight, nonnegative)
     before = np.inf
     for number, step in enumerate(steps, 1):
         if watch is not None:

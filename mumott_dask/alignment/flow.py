@@ -8,6 +8,7 @@ solved for together, by weighted least squares over its pixels.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -96,7 +97,25 @@ def normal_sums(
     counting: bool,
 ) -> Floats:
     """Sums of the small systems of some projections, (projection, number): `Systems`, side by side."""
-    predicted = projector.reproject(tomogram)
+
+    def some(predicted: Images, data: Images, mask: Images, *turns: Images) -> Floats:
+        slopes = derivatives(predicted, turns, smoothing, unknowns)
+        return _normal_sums(predicted, data, mask, slopes, window, smoothing, unknowns, counting)
+
+    predicted, turns = projector.reproject(tomogram), turned_images(projector, tomogram, unknowns)
+    return np.asarray(arrays.in_batches(some, predicted, data, mask, *turns))
+
+
+def _normal_sums(
+    predicted: Images,
+    data: Images,
+    mask: Images,
+    slopes: list[Images],
+    window: Images,
+    smoothing: float,
+    unknowns: Unknowns,
+    counting: bool,
+) -> Floats:
     reach = _LARGEST_RESIDUAL if counting else np.abs(predicted).max(axis=(1, 2), keepdims=True)
     residual = np.clip(data - predicted, -reach, reach) * mask
     pixels = mask.sum(axis=(1, 2), dtype=np.float64)
@@ -109,7 +128,6 @@ def normal_sums(
         flux = np.exp(-_LN10 * np.maximum(arrays.smooth(predicted, 1.0, "nearest"), 0))
         weight = weight * flux
     variance = noise_variance(left, mask, flux)
-    slopes = derivatives(projector, tomogram, predicted, smoothing, unknowns)
     weighted = [slope * weight for slope in slopes]
     influence = [arrays.smooth(each, smoothing) * mask for each in weighted]
     matrix = [_sums(a, b) for a in weighted for b in slopes]
@@ -120,18 +138,24 @@ def normal_sums(
 
 
 def derivatives(
-    projector: Projector, tomogram: Images, predicted: Images, smoothing: float, unknowns: Unknowns
+    predicted: Images, turns: Sequence[Images], smoothing: float, unknowns: Unknowns
 ) -> list[Images]:
-    """Images of the derivative of a smoothed projection by each of its unknowns, (projection, j, k) each."""
+    """Images of the derivative of a smoothed projection by each of its unknowns, (projection, j, k) each.
+
+    `turns` are `turned_images`.
+    """
     slopes = list(np.gradient(arrays.smooth(predicted, smoothing, "nearest"), axis=(1, 2)))
-    terms = background_terms(projector.detector_shape, unknowns.background)
+    terms = background_terms((predicted.shape[1], predicted.shape[2]), unknowns.background)
     slopes += [np.broadcast_to(term, predicted.shape) for term in terms]
-    if unknowns.rotations:
-        turned = -projector.forward(torques(tomogram))
-        slopes += [
-            arrays.smooth(np.ascontiguousarray(turned[..., axis]), smoothing, "nearest") for axis in range(3)
-        ]
-    return slopes
+    return slopes + [arrays.smooth(turn, smoothing, "nearest") for turn in turns]
+
+
+def turned_images(projector: Projector, tomogram: Images, unknowns: Unknowns) -> list[Images]:
+    """Derivatives of projections by three small rotations, (projection, j, k) each, if those are unknown."""
+    if not unknowns.rotations:
+        return []
+    turned = -projector.forward(torques(tomogram))
+    return [np.ascontiguousarray(turned[..., axis]) for axis in range(3)]
 
 
 def noise_variance(residual: Images, mask: Images, flux: Images) -> Images:

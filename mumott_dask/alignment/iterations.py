@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from itertools import islice
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mumott_dask import geometry
 from mumott_dask.arrays import chunk_lengths
-from mumott_dask.reconstruction import mitra_steps, sirt_weights
+from mumott_dask.reconstruction import iterated, masked, mitra_steps, sirt_weights
 
 from .flow import Systems, small_systems
-from .level import Level, centre_of_mass, moved, resampled
+from .level import Level, centre_of_mass, moved, resampled, trusting
 from .phase_matching import Matches, matched, matched_step
 from .records import TRUSTED, AlignmentStep, Stage
 from .settings import Settings
@@ -114,8 +113,9 @@ def _stage_iterations(
     for number in range(stage.iterations):
         here = at_state(level, state)
         if weighted is None or weights is None or _distance(here, weighted) > _STALE:
-            weights, weighted = sirt_weights(here.projector, chunk_lengths(here.data)), here
-        rays = weights.rays * here.trusting(state.trust).mask
+            weights, weighted = None, here  # the old ones are let go first
+            weights = masked(sirt_weights(here.projector, chunk_lengths(here.data)), here.mask)
+        rays = trusting(weights.rays, state.trust)
         inner = mitra_steps(
             here.projector,
             here.data,
@@ -124,8 +124,9 @@ def _stage_iterations(
             state.tomogram,
             background=unknowns.background,
         )
-        *_, last = islice(inner, stage.inner_iterations if number else stage.first_iterations)
-        state = replace(state, tomogram=last.tomogram)
+        tomogram = iterated(inner, stage.inner_iterations if number else stage.first_iterations).tomogram
+        del inner, rays  # they hold volumes and images
+        state = replace(state, tomogram=tomogram)
         systems, step = _found(here, settings, stage, state)
         small = _largest(step, settings, state, level) < stage.tolerance
         if small and stage != settings.stages[-1]:

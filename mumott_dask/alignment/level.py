@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
-from scipy.signal.windows import tukey
 
 from mumott_dask import arrays
 from mumott_dask.errors import ScanError
@@ -45,13 +44,6 @@ class Level:
         x, y, z = (int(n) for n in sides)
         return replace(self, projector=replace(self.projector, volume_shape=(x, y, z)))
 
-    def trusting(self, trust: Floats) -> Level:
-        """The level with the weight that each projection deserves, (projection,), 0 to 1."""
-        if np.all(trust == 1):
-            return self
-        (mask,) = arrays.keep_on_workers(self.mask * trust.astype(np.float32)[:, None, None])
-        return replace(self, mask=mask)
-
     def with_offsets(self, j_offset: NDArray[np.float64], k_offset: NDArray[np.float64]) -> Level:
         """The level at offsets given in unbinned pixels.
 
@@ -81,6 +73,13 @@ class Level:
         )
 
 
+def trusting(weights: Any, trust: Floats) -> Any:
+    """Weights of pixels (projection, j, k) times what each projection deserves, (projection,), 0 to 1."""
+    if np.all(trust == 1):
+        return weights
+    return arrays.keep_on_workers(weights * trust.astype(np.float32)[:, None, None])[0]
+
+
 def whole_level(
     projector: Projector, data: Any, mask: Any, region: tuple[slice, slice], counting: bool
 ) -> Level:
@@ -103,8 +102,15 @@ def tapered_window(detector_shape: tuple[int, int], region: tuple[slice, slice])
             f"window {region} leaves {len(sides[0])} x {len(sides[1])} pixels, expected at least 4 x 4"
         )
     window = np.zeros(detector_shape, np.float32)
-    window[np.ix_(*sides)] = np.outer(*(tukey(len(side) + 2, _TAPER)[1:-1] for side in sides))
+    window[np.ix_(*sides)] = np.outer(*(_tapered(len(side)) for side in sides))
     return window
+
+
+def _tapered(side: int) -> Floats:
+    """Values of a Tukey window over a side, without its zeros at either end."""
+    place = np.arange(1, side + 1)
+    from_end = np.minimum(place, side + 1 - place) / (_TAPER * (side + 1) / 2)
+    return np.where(from_end < 1, (1 - np.cos(np.pi * from_end)) / 2, 1.0)
 
 
 def resampled(

@@ -227,6 +227,7 @@ def align_steps(
     verdict = (False, "interrupted")
     try:
         level, settings = _with_room(_measured(scan, settings), settings)
+        scan = scan.drop_vars(scan.data_vars)  # all that is asked of it now is its geometry
         begin = _chosen_start(level, settings, begin, isinstance(start, str) and start == "scan")
         settings = replace(settings, gauge=_chosen_gauge(settings, begin))
         for step in islice(outer_iterations(level, settings, begin), settings.iterations):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from itertools import islice
 from os import PathLike
 from typing import NamedTuple
 
@@ -14,7 +13,7 @@ from numpy.typing import NDArray
 from mumott_dask import geometry
 from mumott_dask.arrays import chunk_lengths
 from mumott_dask.errors import ScanError
-from mumott_dask.reconstruction import mitra_steps, sirt_weights
+from mumott_dask.reconstruction import iterated, masked, mitra_steps, sirt_weights
 from mumott_dask.scan.schema import holds_offsets
 
 from .level import Level
@@ -83,7 +82,6 @@ def better_start(level: Level, scan_start: Start, line: Start) -> Start:
 
 
 def _trial_loss(level: Level) -> float:
-    weights = sirt_weights(level.projector, chunk_lengths(level.data))
-    steps = mitra_steps(level.projector, level.data, weights.rays * level.mask, weights.voxels)
-    *_, last = islice(steps, _TRIAL_ITERATIONS)
-    return last.loss
+    weights = masked(sirt_weights(level.projector, chunk_lengths(level.data)), level.mask)
+    steps = mitra_steps(level.projector, level.data, *weights)
+    return iterated(steps, _TRIAL_ITERATIONS).loss

@@ -18,13 +18,14 @@ _OFTEN = 0.1  # share of the edges
 
 def beyond_view(level: Level) -> tuple[bool, bool]:
     """Whether the sample goes on beyond the view, along j and along k, in a tenth of the edges or more."""
-    shares = arrays.of_each_projection(_edges, level.data * level.mask)
+    shares = arrays.of_each_projection(_edges, level.data, level.mask)
     cut = shares > _CUT
     return bool(cut[:, :2].mean() > _OFTEN), bool(cut[:, 2:].mean() > _OFTEN)
 
 
-def _edges(images: NDArray[np.float32]) -> Floats:
+def _edges(images: NDArray[np.float32], mask: NDArray[np.float32]) -> Floats:
     """Mean over each edge (both of j, both of k) relative to the image's 95th percentile, (projection, 4)."""
+    images = images * mask
     high = np.percentile(images, 95, axis=(1, 2))
     high = np.where(high > 0, high, np.inf)
     edges = images[:, :_EDGE], images[:, -_EDGE:], images[:, :, :_EDGE], images[:, :, -_EDGE:]

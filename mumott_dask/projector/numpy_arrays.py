@@ -15,7 +15,7 @@ from .layout import blocks, pairs
 
 Floats = NDArray[np.float32]
 
-LAID_OUT = 64 * 2**20
+LAID_OUT = 4 * 2**20
 """Bytes of projections that are laid out at a time, so that their copies take little memory."""
 
 

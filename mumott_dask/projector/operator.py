@@ -142,9 +142,12 @@ class Projector(ParallelBeam):
         residual = self.forward(volume)
         residual -= data
         residual = without_background(residual, weights, background)
-        weighted = residual * weights
-        loss = np.vdot(residual, weighted).astype(np.float64) / 2
-        return self.adjoint(weighted), loss
+        loss = 0.0
+        for left, weight in zip(residual, weights, strict=True):  # in place, so that no more images are held
+            weighted = left * weight
+            loss += float(np.vdot(left, weighted))
+            left[...] = weighted
+        return self.adjoint(residual), np.float64(loss / 2)
 
     def map_projections(
         self, function: Callable[..., NDArray[np.float64]], volume: Array, *images: Array, **settings: Any

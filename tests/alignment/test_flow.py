@@ -7,7 +7,14 @@ import numpy as np
 import pytest
 
 from mumott_dask import arrays, geometry
-from mumott_dask.alignment.flow import Systems, derivatives, noise_variance, small_systems, torques
+from mumott_dask.alignment.flow import (
+    Systems,
+    derivatives,
+    noise_variance,
+    small_systems,
+    torques,
+    turned_images,
+)
 from mumott_dask.alignment.level import whole_level
 from mumott_dask.alignment.records import Unknowns
 from mumott_dask.alignment.steps import solved, turned
@@ -56,6 +63,11 @@ CHANGES = {
 }
 
 
+def slopes_of(projector, tomogram, predicted, smoothing, unknowns):
+    turns = turned_images(projector, tomogram, unknowns)
+    return derivatives(predicted, turns, smoothing, unknowns)
+
+
 @pytest.mark.parametrize("smoothing", [0.0, 1.5])
 @pytest.mark.parametrize("change", CHANGES)
 def test_derivatives_are_the_differences_that_changed_unknowns_make(projector, tomogram, change, smoothing):
@@ -67,13 +79,13 @@ def test_derivatives_are_the_differences_that_changed_unknowns_make(projector, t
     )
     expected = arrays.smooth((ahead - behind) / (2 * size), smoothing, "nearest")
     predicted = projector.reproject(tomogram)
-    found = derivatives(projector, tomogram, predicted, smoothing, UNKNOWNS)[place]
+    found = slopes_of(projector, tomogram, predicted, smoothing, UNKNOWNS)[place]
     off = np.sqrt(np.mean((found - expected) ** 2, axis=(1, 2)))
     assert off.max() < 0.1 * np.sqrt(np.mean(expected**2))
 
 
 def test_the_derivatives_of_a_background_are_its_terms(projector, tomogram):
-    slopes = derivatives(projector, tomogram, projector.reproject(tomogram), 1.0, UNKNOWNS)
+    slopes = slopes_of(projector, tomogram, projector.reproject(tomogram), 1.0, UNKNOWNS)
     assert len(slopes) == UNKNOWNS.count
     for slope, term in zip(slopes[2:5], background_terms(DETECTOR), strict=True):
         np.testing.assert_array_equal(slope, np.broadcast_to(term, (N, *DETECTOR)))
@@ -81,13 +93,13 @@ def test_the_derivatives_of_a_background_are_its_terms(projector, tomogram):
 
 def test_only_the_derivatives_of_what_is_unknown_are_taken(projector, tomogram):
     predicted = projector.reproject(tomogram)
-    everything = derivatives(projector, tomogram, predicted, 1.0, UNKNOWNS)
+    everything = slopes_of(projector, tomogram, predicted, 1.0, UNKNOWNS)
     for unknowns, places in (
         (Unknowns(), [0, 1]),
         (Unknowns(background=1), [0, 1, 2]),
         (Unknowns(rotations=True), [0, 1, 5, 6, 7]),
     ):
-        some = derivatives(projector, tomogram, predicted, 1.0, unknowns)
+        some = slopes_of(projector, tomogram, predicted, 1.0, unknowns)
         assert len(some) == unknowns.count
         for slope, place in zip(some, places, strict=True):
             np.testing.assert_allclose(slope, everything[place], atol=1e-6)
