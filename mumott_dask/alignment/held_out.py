@@ -21,7 +21,7 @@ from mumott_dask.projector import Projector
 from mumott_dask.reconstruction import SirtWeights, mitra_steps, sirt_weights
 
 from .flow import Systems, normal_sums, small_systems
-from .level import Level, whole_level
+from .level import Level, trusting, whole_level
 from .records import TRUSTED, Unknowns
 from .result import with_offsets
 from .steps import Step, instrument, solved, turned
@@ -54,12 +54,12 @@ class Aligned:
 
     def tomogram(self, seen: Flags) -> Volume:
         """Tomogram of the projections that are seen, (projection,) bool, from nothing."""
-        level = self.level.trusting(self.weight * seen)
+        level = self.level
         share = np.float32(max((self.weight * seen).sum(), 1) / max(self.weight.sum(), 1))
         steps = mitra_steps(
             level.projector,
             level.data,
-            self.weights.rays * level.mask,
+            trusting(self.weights.rays * level.mask, self.weight * seen),
             self.weights.voxels / share,
             background=self.unknowns.background,
         )
