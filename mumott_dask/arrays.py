@@ -8,7 +8,7 @@ from typing import Any, Literal
 import dask.array as da
 import numpy as np
 from array_api_compat import is_dask_array
-from dask.base import compute, persist
+from dask.base import compute, is_dask_collection, persist
 from dask.delayed import delayed
 from numpy.typing import NDArray
 from scipy import ndimage
@@ -21,7 +21,7 @@ BATCH = 16
 
 def materialise(*arrays: Any) -> tuple[Any, ...]:
     """Arrays in this process's memory: Dask ones are computed together, others are handed back."""
-    if not any(map(is_chunked, arrays)):  # Dask would hold them until garbage is collected
+    if not any(map(is_dask_collection, arrays)):  # Dask would hold them until garbage is collected
         return arrays
     return compute(*arrays)
 

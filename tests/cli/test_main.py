@@ -15,7 +15,7 @@ from mumott_dask import ScanError
 from mumott_dask.cli import main
 from mumott_dask.cli.running import Commands
 
-COMMANDS = ("demo", "info", "convert", "align", "reconstruct", "compare", "simulate")
+COMMANDS = ("demo", "info", "convert", "align", "reconstruct", "compare", "validate", "simulate")
 HEAVY = ("numpy", "xarray", "dask", "distributed", "numba", "matplotlib", "rich", "zarr", "h5py", "scipy")
 
 
