@@ -13,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from distributed import Client
+from distributed.client import AllExit
 from distributed.core import rpc
 from distributed.security import Security
 
@@ -31,6 +32,14 @@ logging.getLogger("distributed.worker").addFilter(
     lambda record: not str(record.msg).startswith("Failed to communicate with scheduler during heartbeat")
 )
 """
+
+
+def _not_of_an_interrupt(record: logging.LogRecord) -> bool:
+    """Whether a record is anything but a wait that a Ctrl-C left behind, which the client never asks about."""
+    return not (record.exc_info and isinstance(record.exc_info[1], AllExit))
+
+
+logging.getLogger("asyncio").addFilter(_not_of_an_interrupt)
 
 
 def local(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import socket
@@ -12,6 +13,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 import dask.array as da
 import distributed
 import pytest
+from distributed.client import AllExit
 
 from mumott_dask import ScanError, ScanWarning, cluster
 
@@ -136,3 +138,10 @@ def test_nothing_listens(recwarn):
 def test_something_else_listens(web_server):
     with pytest.raises(ScanError, match="no Dask scheduler answers there within"):
         cluster.connect(f"127.0.0.1:{web_server}", timeout=0.5)
+
+
+def test_waits_that_an_interrupt_left_behind_are_not_logged(caplog):
+    complain = logging.getLogger("asyncio").error
+    for error in (AllExit(), RuntimeError("no such luck")):
+        complain("Task exception was never retrieved", exc_info=(type(error), error, None))
+    assert [record.exc_info[0] for record in caplog.records] == [RuntimeError]

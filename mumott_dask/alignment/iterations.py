@@ -99,6 +99,7 @@ def outer_iterations(whole: Level, settings: Settings, start: Start) -> Iterator
                 state.trust,
                 step.deviations * settings.unknowns.scales(stage.binning),
                 settings.unknowns,
+                step.instrument_deviation,
             )
 
 
@@ -142,16 +143,9 @@ def _stage_iterations(
 
 def after(step: Step, state: State, trust: Floats) -> State:
     """The state after a step."""
-    moved = np.any(step.rotation != 0, axis=1, keepdims=True)[
-        ..., None
-    ]  # others stay as they are, to the last bit
-    return replace(
-        state,
-        j=state.j + step.j,
-        k=state.k + step.k,
-        rotation=np.where(moved, turned(state.rotation, step.rotation), state.rotation),
-        trust=trust,
-    )
+    turning = np.any(step.rotation != 0, axis=1)[:, np.newaxis, np.newaxis]
+    rotation = np.where(turning, turned(state.rotation, step.rotation), state.rotation)  # to the last bit
+    return replace(state, j=state.j + step.j, k=state.k + step.k, rotation=rotation, trust=trust)
 
 
 def at_state(level: Level, state: State) -> Level:
@@ -175,9 +169,9 @@ def _step(systems: Systems, settings: Settings, stage: Stage, state: State) -> S
     """The step that the small systems ask for, in unbinned pixels."""
     unknowns, free, trusted = settings.unknowns, settings.free, _counted(settings, state)
     rotation = state.rotation
-    common = np.zeros((len(rotation), 3))
+    common, deviation = np.zeros((len(rotation), 3)), None
     if settings.refine_geometry:
-        turn = instrument(systems, unknowns, rotation, free & trusted[:, None]).turn
+        turn, deviation = instrument(systems, unknowns, rotation, free & trusted[:, None])
         turn *= min(1, _LARGEST_TURN / max(float(np.linalg.norm(turn)), 1e-30))
         common = np.swapaxes(rotation, 1, 2) @ turn
         by_turns = systems.matrix[:, :, unknowns.rotation_part]
@@ -192,7 +186,8 @@ def _step(systems: Systems, settings: Settings, stage: Stage, state: State) -> S
         own = without_common_turns(own, trusted, rotation, settings.refine_geometry)
     held = (settings.fixed | settings.excluded)[:, None]
     turns = np.where(held, 0.0, common + own)
-    return _gauged(replace(step, j=step.j * n, k=step.k * n, rotation=turns), settings, state)
+    step = replace(step, j=step.j * n, k=step.k * n, rotation=turns, instrument_deviation=deviation)
+    return _gauged(step, settings, state)
 
 
 def _gauged(step: Step, settings: Settings, state: State) -> Step:

@@ -118,7 +118,8 @@ def align(
         less for a projection that is unlike what the others say of it). Where they were asked for:
         `background` by projection and term (absorbance: constant, change along j and along k from edge
         to edge), `rotation` (projection, 3, 3) and its standard error `rotation_std` (projection, 3;
-        radians, about the sample's axes; 0 where angles were not refined). By iteration: the history of the
+        radians, about the sample's axes; 0 where angles were not refined), and with `refine_geometry`
+        `instrument_std` (3; radians, about the laboratory's axes). By iteration: the history of the
         offsets, largest and median step, residual. The tomogram. Attributes `converged` and `reason`,
         `wrong` (labels of the projections of weight under 0.5: their offsets mean nothing), and the
         settings. An interrupt (Ctrl-C) returns the last whole iteration with ``converged=False``.

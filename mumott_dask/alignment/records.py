@@ -59,6 +59,7 @@ class AlignmentStep:
     trust: Floats | None = None  #: (projection,): weight, 0 for a projection that is entirely wrong
     deviations: Floats | None = None  #: (projection, unknown): standard errors, pixels, absorbance, radians
     unknowns: Unknowns | None = None  #: what the unknowns are
+    instrument_deviation: Floats | None = None  #: (3,), radians: standard error of the turn of the instrument
 
 
 @dataclass(frozen=True)

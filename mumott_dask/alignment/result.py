@@ -96,6 +96,9 @@ def _found_besides(last: AlignmentStep) -> dict[str, Any]:
             deviations[:, unknowns.rotation_part],
             {"units": "radian"},
         )
+    if last.instrument_deviation is not None:
+        about = {"units": "radian", "long_name": "standard error of the turn about the laboratory's axes"}
+        found["instrument_std"] = ("xyz", last.instrument_deviation, about)
     return found
 
 

@@ -42,6 +42,7 @@ class Step:
     background: Floats  #: (projection, 3), absorbance: not a change but what is left by the tomogram
     rotation: Floats  #: (projection, 3), radians, in the sample's frame: R <- R exp([omega]x)
     deviations: Floats  #: (projection, unknown): standard errors, in the order of `Unknowns`
+    instrument_deviation: Floats | None = None  #: (3,), radians: standard error of the turn of the instrument
 
 
 def solved(systems: Systems, unknowns: Unknowns, free: Flags) -> Step:

@@ -93,8 +93,12 @@ def turns_summary(result: xr.Dataset, scan: xr.Dataset) -> Rows:
     ]
     if result.attrs.get("refine_geometry"):
         common = turned.mean().as_rotvec()
-        parts = ((scan.attrs[f"{axis}_direction_0"], name) for axis, name in _LABORATORY.items())
-        shares = (f"{degrees(float(common @ np.array(axis)))} about {name}" for axis, name in parts)
+        deviation = np.abs(result["instrument_std"].values)
+        axes = ((np.array(scan.attrs[f"{axis}_direction_0"]), name) for axis, name in _LABORATORY.items())
+        shares = (
+            f"{degrees(float(common @ axis))} +- {degrees(float(deviation @ np.abs(axis)))} about {name}"
+            for axis, name in axes
+        )
         rows.append(("instrument", f"turned by {', '.join(shares)}"))
     return rows
 

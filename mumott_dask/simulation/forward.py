@@ -125,9 +125,7 @@ def _image(phantom: Sampled, axes: Floats, offset: tuple[float, float], shape: t
 
 
 @numba.njit(nogil=True, cache=True, fastmath=True, error_model="numpy")
-def _paths(
-    values: Volume, turned: Floats, corner: Floats, steps: int, rows: int, columns: int
-) -> Floats:  # pragma: no cover (compiled)
+def _paths(values: Volume, turned: Floats, corner: Floats, steps: int, rows: int, columns: int) -> Floats:
     """Sum of the samples along each ray, trilinear between them and 0 outside, (rows, columns)."""
     nx, ny, nz = values.shape
     flat = values.reshape(-1)
@@ -158,7 +156,7 @@ def _paths(
 @numba.njit(inline="always")
 def _bilinear(
     flat: Volume, corner: np.uint64, y_stride: np.uint64, one: np.uint64, y: float, z: float
-) -> float:  # pragma: no cover (compiled)
+) -> float:
     across = corner + y_stride
     low = flat[corner] + z * (flat[corner + one] - flat[corner])
     high = flat[across] + z * (flat[across + one] - flat[across])
@@ -166,9 +164,7 @@ def _bilinear(
 
 
 @numba.njit(inline="always")
-def _inside(
-    start: float, step: float, end: float, first: int, last: int
-) -> tuple[int, int]:  # pragma: no cover (compiled)
+def _inside(start: float, step: float, end: float, first: int, last: int) -> tuple[int, int]:
     """Narrow a range of steps to those at which ``start + n * step`` lies within 0 and `end`."""
     if abs(step) < 1e-12:
         return (first, last) if 0 <= start <= end else (0, -1)

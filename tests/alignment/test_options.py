@@ -204,3 +204,16 @@ def test_fixed_and_excluded_projections_keep_their_rotations(options):
     scan = md.simulate(**SMALL, angle_error=np.radians(0.5))
     found = md.align(scan, fixed=[0, 7], exclude=[3], iterations=8, **options)
     np.testing.assert_array_equal(found["rotation"].values[[0, 7, 3]], scan["rotation"].values[[0, 7, 3]])
+
+
+def test_the_turn_of_the_instrument_comes_with_its_standard_error(tmp_path):
+    scan = md.simulate(**SMALL, axis_error=(np.radians(1), np.radians(0.5)))
+    found = md.align(scan, refine_geometry=True)
+    assert found["instrument_std"].dims == ("xyz",)
+    assert (found["instrument_std"] > 0).all()
+    assert (found["instrument_std"] < np.radians(0.1)).all()
+    assert "instrument_std" not in md.align(scan, iterations=1)
+    md.write_alignment(found, tmp_path / "result.zarr")
+    np.testing.assert_array_equal(
+        md.open_alignment(tmp_path / "result.zarr")["instrument_std"], found["instrument_std"]
+    )

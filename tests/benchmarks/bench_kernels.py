@@ -109,6 +109,7 @@ def test_speed(benchmark, projector, plain, name, channels):
     )
 
 
+@pytest.mark.skipif(numba.config.NUMBA_NUM_THREADS < 2, reason="there is one core only")
 @pytest.mark.parametrize("name", ["forward", "adjoint"])
 def test_two_threads(benchmark, projector, name):
     """How much faster two threads are than one, and whether a task's kernel is as fast as one thread."""
@@ -120,8 +121,6 @@ def test_two_threads(benchmark, projector, name):
         run()
 
     most = numba.get_num_threads()
-    if most < 2:
-        pytest.skip("one thread only")
     benchmark.pedantic(alone, rounds=ROUNDS, warmup_rounds=1)
     one, two, task = fastest(lambda: over(1), lambda: over(2), alone)
     numba.set_num_threads(most)
