@@ -35,7 +35,7 @@ logging.getLogger("distributed.worker").addFilter(
 
 
 def _not_of_an_interrupt(record: logging.LogRecord) -> bool:
-    """Whether a record is anything but a wait that a Ctrl-C left behind, which the client never asks about."""
+    """Whether a record is more than a wait that a Ctrl-C left behind, which the client never asks about."""
     return not (record.exc_info and isinstance(record.exc_info[1], AllExit))
 
 

@@ -23,14 +23,14 @@ PLANES = 2
 
 
 @numba.njit(inline="always")
-def _place(n, a, b, end_a, end_b, stride, at, fractions):  # type: ignore[no-untyped-def]
+def place(n, a, b, end_a, end_b, by_a, by_b, at, fractions):  # type: ignore[no-untyped-def]
     """Note as number n where to find the corners of the samples at (a, b), moved into the border if outside.
 
     Apart from `_fetched`: a processor runs ahead further in two short chains of work than in a long one.
     """
     a, b = clamped(a, np.float32(0), end_a), clamped(b, np.float32(0), end_b)
     ia, ib = whole(a), whole(b)
-    store(at, n * LANES, ia * stride + (ib + ib))
+    store(at, n * LANES, ia * by_a + ib * by_b)
     store(fractions[0], n * LANES, a - as_floats(ia))
     store(fractions[1], n * LANES, b - as_floats(ib))
 
@@ -61,7 +61,7 @@ def _forward_row(row, pairs, numbers, first, second, step, out):  # type: ignore
         a_rays, b_rays = position(a0, a_by_k, counting()), position(b0, b_by_k, counting())
         for s in range(low, high):
             a, b = (position(a_rays, a_by_slice, np.float32(s)), position(b_rays, b_by_slice, np.float32(s)))
-            _place(s, a, b, end_a, end_b, stride, at, fractions)
+            place(s, a, b, end_a, end_b, stride, np.int32(2), at, fractions)
         total = zeros()
         for s in range(low, high):
             total += _fetched(s, flat, s * size, at, fractions)
@@ -90,7 +90,7 @@ def _adjoint_plane(x, pairs, start, count, landing_j, landing_k, out):  # type: 
             total, heights = zeros(), counting() + np.float32(z)
             for n in range(count):
                 j, k = position(j_line[n], j_by_z[n], heights), position(k_line[n], k_by_z[n], heights)
-                _place(n, j, k, j_end, k_end, stride, at, fractions)
+                place(n, j, k, j_end, k_end, stride, np.int32(2), at, fractions)
             for n in range(count):
                 total += _fetched(n, flat, (start + n) * size, at, fractions)
             for i in range(min(LANES, out.shape[2] - z)):

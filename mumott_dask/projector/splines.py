@@ -15,7 +15,8 @@ from scipy import ndimage
 
 from .beam import ParallelBeam
 from .compiling import OPTIONS
-from .lanes import LANES, as_floats, clamped, corners, counting, lane, load, store, whole, zeros
+from .lanes import LANES, corners, counting, lane, load, zeros
+from .numba_cpu import place
 from .rays import position, reach_of_rays
 
 Floats = NDArray[np.float32]
@@ -44,16 +45,6 @@ def coefficients(slices: Floats) -> Floats:
             result = ndimage.spline_filter1d(result, 3, axis, np.float32, mode="mirror")
     around = (_BEFORE, _AFTER)
     return np.pad(np.asarray(result, np.float32), ((0, 0), around, around))
-
-
-@numba.njit(inline="always")
-def _place(n, a, b, end_a, end_b, stride, at, fractions):  # type: ignore[no-untyped-def]
-    """Note as number n where the neighbours of samples at (a, b) are, moved into the border if outside."""
-    a, b = clamped(a, np.float32(0), end_a), clamped(b, np.float32(0), end_b)
-    ia, ib = whole(a), whole(b)
-    store(at, n * LANES, ia * stride + ib)
-    store(fractions[0], n * LANES, a - as_floats(ia))
-    store(fractions[1], n * LANES, b - as_floats(ib))
 
 
 @numba.njit(inline="always")
@@ -91,7 +82,7 @@ def _forward_row(row, slices, numbers, first, second, step, out):  # type: ignor
         a_rays, b_rays = position(a0, a_by_k, counting()), position(b0, b_by_k, counting())
         for s in range(low, high):
             a, b = (position(a_rays, a_by_slice, np.float32(s)), position(b_rays, b_by_slice, np.float32(s)))
-            _place(s, a, b, end_a, end_b, stride, at, fractions)
+            place(s, a, b, end_a, end_b, stride, np.int32(1), at, fractions)
         total = zeros()
         for s in range(low, high):
             base = s * size
