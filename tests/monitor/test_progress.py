@@ -6,6 +6,7 @@ import io
 import os
 import pty
 import re
+import select
 import time
 from collections.abc import Iterator
 
@@ -31,7 +32,11 @@ def terminal() -> Iterator[tuple[io.TextIOWrapper, int]]:
 
 
 def _shown(leader: int) -> str:
-    return os.read(leader, 2**20).decode()
+    """All that was shown: a terminal hands out a few kilobytes a read."""
+    shown = b""
+    while select.select([leader], [], [], 0.2)[0]:
+        shown += os.read(leader, 2**20)
+    return shown.decode()
 
 
 def test_an_alignment_is_a_line_an_iteration(scan):
