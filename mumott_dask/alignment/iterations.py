@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,51 +42,73 @@ _LARGEST_TURN = np.radians(1.0)
 _USUAL = 3.0  # times the median residual: beyond, a projection loses its weight
 
 
+class Geometry(NamedTuple):
+    """Offsets (projection,), unbinned pixels, and rotations (projection, 3, 3)."""
+
+    j: Floats
+    k: Floats
+    rotation: Floats
+
+
 @dataclass(frozen=True)
 class State:
-    """What goes from one outer iteration into the next; offsets in unbinned pixels."""
+    """All that goes from one outer iteration into the next; offsets in unbinned pixels."""
 
     j: Floats
     k: Floats
     rotation: Floats  #: (projection, 3, 3)
     trust: Floats  #: (projection,), 0 to 1
-    tomogram: Volume
+    tomogram: Volume  #: at the binning of the stage
+    iteration: int = 0  #: outer iterations done, over all stages
+    stage: int = 0  #: number of the stage, from 0
+    done: int = 0  #: outer iterations of the stage done: all of them, where it has ended early
+    small_steps: int = 0  #: the last of them, in a row, with steps below the tolerance
+    before: Taken | None = None  #: the last step of the stage
+    weighted: Geometry | None = None  #: which the SIRT weights are those of
+
+    @property
+    def geometry(self) -> Geometry:
+        """Offsets and rotations."""
+        return Geometry(self.j, self.k, self.rotation)
 
 
-def outer_iterations(whole: Level, settings: Settings, start: Start) -> Iterator[AlignmentStep]:
-    """All stages of an alignment, one record an outer iteration.
+def first_state(whole: Level, start: Start) -> State:
+    """The state before the first outer iteration."""
+    empty = np.zeros(whole.projector.volume_shape, np.float32)
+    return State(start.j, start.k, whole.projector.rotation, np.ones(len(start.j)), empty)
+
+
+def outer_iterations(whole: Level, settings: Settings, state: State) -> Iterator[tuple[AlignmentStep, State]]:
+    """All stages of an alignment, or what is left of them: a record and the state after each outer iteration.
 
     Parameters
     ----------
     whole : Level
         The scan without binning.
     settings : Settings
-    start : Start
+    state : State
+        The first, or that after any outer iteration.
     """
-    n = len(start.j)
-    state = State(
-        start.j,
-        start.k,
-        whole.projector.rotation,
-        np.ones(n),
-        np.zeros(whole.projector.volume_shape, np.float32),
-    )
     if not settings.stages:
-        yield AlignmentStep("line", 1, 1, state.j, state.k, 0.0, 0.0, float("nan"), None)
+        yield AlignmentStep("line", 1, 1, state.j, state.k, 0.0, 0.0, float("nan"), None), state
         return
-    level, number = whole, 0
-    for stage in settings.stages:
-        tomogram, before = state.tomogram, level.binning
-        if stage.binning != before:
-            level = whole.binned(stage.binning)
-            tomogram = resampled(tomogram, level.projector.volume_shape, stage.binning / before)
-        state = centred(level, settings, replace(state, tomogram=tomogram))
+    level = whole.binned(settings.stages[state.stage].binning) if state.done else whole
+    for number in range(state.stage, len(settings.stages)):
+        stage = settings.stages[number]
+        if number > state.stage or not state.done:
+            tomogram, before = state.tomogram, level.binning
+            if stage.binning != before:
+                level = whole.binned(stage.binning)
+                tomogram = resampled(tomogram, level.projector.volume_shape, stage.binning / before)
+            state = replace(state, tomogram=tomogram, stage=number, done=0, small_steps=0)
+            state = centred(level, settings, replace(state, before=None, weighted=None))
+            del tomogram
         for moved_state, step, systems in _stage_iterations(level, settings, stage, state):
-            state, number = moved_state, number + 1
+            state = moved_state
             sizes = np.abs(np.stack([step.j, step.k]))[:, _counted(settings, state)]
-            yield AlignmentStep(
+            record = AlignmentStep(
                 stage.name,
-                number,
+                state.iteration,
                 settings.iterations,
                 state.j,
                 state.k,
@@ -101,6 +124,8 @@ def outer_iterations(whole: Level, settings: Settings, start: Start) -> Iterator
                 settings.unknowns,
                 step.instrument_deviation,
             )
+            yield record, state
+            del record
 
 
 def _stage_iterations(
@@ -108,14 +133,14 @@ def _stage_iterations(
 ) -> Iterator[tuple[State, Step, Systems | Matches]]:
     """Outer iterations of one stage: the state after each, and its step in unbinned pixels."""
     unknowns = settings.unknowns
-    weighted, weights = None, None
-    small_steps = 0
-    before: Taken | None = None
-    for number in range(stage.iterations):
-        here = at_state(level, state)
-        if weighted is None or weights is None or _distance(here, weighted) > _STALE:
-            weights, weighted = None, here  # the old ones are let go first
-            weights = masked(sirt_weights(here.projector, chunk_lengths(here.data)), here.mask)
+    weights = None
+    while state.done < stage.iterations and state.small_steps < ENOUGH:
+        here = at_geometry(level, state.geometry)
+        if state.weighted is None or _distance(here, at_geometry(level, state.weighted)) > _STALE:
+            weights, state = None, replace(state, weighted=state.geometry)  # the old ones are let go first
+        if weights is None:
+            there = at_geometry(level, state.weighted or state.geometry)
+            weights = masked(sirt_weights(there.projector, chunk_lengths(here.data)), here.mask)
         rays = trusting(weights.rays, state.trust)
         inner = mitra_steps(
             here.projector,
@@ -125,20 +150,20 @@ def _stage_iterations(
             state.tomogram,
             background=unknowns.background,
         )
-        tomogram = iterated(inner, stage.inner_iterations if number else stage.first_iterations).tomogram
+        tomogram = iterated(inner, stage.inner_iterations if state.done else stage.first_iterations).tomogram
         del inner, rays  # they hold volumes and images
-        state = replace(state, tomogram=tomogram)
+        state = replace(state, tomogram=tomogram, iteration=state.iteration + 1, done=state.done + 1)
         systems, step = _found(here, settings, stage, state)
         small = _largest(step, settings, state, level) < stage.tolerance
         if small and stage != settings.stages[-1]:
-            yield state, step, systems
+            yield replace(state, done=stage.iterations), step, systems
             return
-        before = Taken(step, step if settings.matching else relaxed(step, before))  # no more than the cap
-        state = after(before.taken, state, trust(systems.residuals, settings.excluded))
+        # A step that is lengthened is no longer than the cap.
+        taken = step if settings.matching else relaxed(step, state.before)
+        state = after(taken, state, trust(systems.residuals, settings.excluded))
+        small_steps = state.small_steps + 1 if small else 0
+        state = replace(state, before=Taken(step, taken), small_steps=small_steps)
         yield state, step, systems
-        small_steps = small_steps + 1 if small else 0
-        if small_steps == ENOUGH:
-            return
 
 
 def after(step: Step, state: State, trust: Floats) -> State:
@@ -148,10 +173,10 @@ def after(step: Step, state: State, trust: Floats) -> State:
     return replace(state, j=state.j + step.j, k=state.k + step.k, rotation=rotation, trust=trust)
 
 
-def at_state(level: Level, state: State) -> Level:
-    """The level with a state's geometry."""
-    here = level.with_offsets(state.j, state.k)
-    return replace(here, projector=here.projector.with_rotation(state.rotation))
+def at_geometry(level: Level, other: Geometry) -> Level:
+    """The level at other offsets and rotations."""
+    here = level.with_offsets(other.j, other.k)
+    return replace(here, projector=here.projector.with_rotation(other.rotation))
 
 
 def _found(level: Level, settings: Settings, stage: Stage, state: State) -> tuple[Systems | Matches, Step]:

@@ -16,7 +16,7 @@ from mumott_dask.projector import Projector
 from mumott_dask.scan import open_scan
 from mumott_dask.scan.schema import validate_scan
 
-from .iterations import ENOUGH, outer_iterations, whole_step
+from .iterations import ENOUGH, first_state, outer_iterations, whole_step
 from .level import Level, whole_level
 from .records import AlignmentStep
 from .result import alignment_dataset
@@ -231,7 +231,8 @@ def align_steps(
         scan = scan.drop_vars(scan.data_vars)  # all that is asked of it now is its geometry
         begin = _chosen_start(level, settings, begin, isinstance(start, str) and start == "scan")
         settings = replace(settings, gauge=_chosen_gauge(settings, begin))
-        for step in islice(outer_iterations(level, settings, begin), settings.iterations):
+        steps = outer_iterations(level, settings, first_state(level, begin))
+        for step, _ in islice(steps, settings.iterations):
             log.info("%s: largest step %.4f px, residual %.5f", step.stage, step.largest_step, step.residual)
             if history:  # one tomogram is enough
                 history[-1] = replace(history[-1], tomogram=None)
