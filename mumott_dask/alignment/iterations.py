@@ -101,7 +101,7 @@ def outer_iterations(whole: Level, settings: Settings, state: State) -> Iterator
                 level = whole.binned(stage.binning)
                 tomogram = resampled(tomogram, level.projector.volume_shape, stage.binning / before)
             state = replace(state, tomogram=tomogram, stage=number, done=0, small_steps=0)
-            state = centred(level, settings, replace(state, before=None, weighted=None))
+            state = replace(state, before=None, weighted=None)
             del tomogram
         for moved_state, step, systems in _stage_iterations(level, settings, stage, state):
             state = moved_state
@@ -156,11 +156,12 @@ def _stage_iterations(
         systems, step = _found(here, settings, stage, state)
         small = _largest(step, settings, state, level) < stage.tolerance
         if small and stage != settings.stages[-1]:
-            yield replace(state, done=stage.iterations), step, systems
+            yield centred(level, settings, replace(state, done=stage.iterations)), step, systems
             return
         # A step that is lengthened is no longer than the cap.
         taken = step if settings.matching else relaxed(step, state.before)
         state = after(taken, state, trust(systems.residuals, settings.excluded))
+        state = centred(level, settings, state)  # now: where voxels cut the sample has a say in the offsets
         small_steps = state.small_steps + 1 if small else 0
         state = replace(state, before=Taken(step, taken), small_steps=small_steps)
         yield state, step, systems

@@ -46,8 +46,10 @@ def test_accuracy_at_the_tutorials_size(jumps, bar):
     assert rms(md.align(scan), scan) < bar
 
 
-def test_aligning_an_aligned_scan_moves_nothing():
-    scan = md.simulate(**SMALL | {"shape": (45, 34)})
+@pytest.mark.parametrize("settings", [SMALL | {"shape": (45, 34)}, {"jumps": 4.0, "seed": 8}])
+def test_aligning_an_aligned_scan_moves_nothing(settings):
+    """The second scan's centre of mass is moved on its way to the voxels' centre, not after the last step."""
+    scan = md.simulate(**settings)
     found = md.align(scan)
     again = md.align(md.with_offsets(scan, found))
     for name in ("j_offset", "k_offset"):
