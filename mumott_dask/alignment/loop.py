@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import replace
 from itertools import islice
 from os import PathLike
+from pathlib import Path
 
 import numpy as np
 import xarray as xr
@@ -16,8 +17,10 @@ from mumott_dask.projector import Projector
 from mumott_dask.scan import open_scan
 from mumott_dask.scan.schema import validate_scan
 
+from .checkpoint import Checkpoint, begun, image_sums, question, resumed, write_end, write_progress
 from .iterations import ENOUGH, first_state, outer_iterations, whole_step
 from .level import Level, whole_level
+from .progress import Progress
 from .records import AlignmentStep
 from .result import alignment_dataset
 from .settings import Background, Gauge, Part, Settings, check_settings
@@ -26,6 +29,7 @@ from .views import beyond_view
 
 log = logging.getLogger(__name__)
 
+INTERRUPTED = "interrupted"
 _TRIAL_BINNING = 4
 
 
@@ -49,6 +53,8 @@ def align(
     gauge: Gauge = "auto",
     iterations: int | None = None,
     tolerance: float = 0.001,
+    checkpoint: str | PathLike[str] | None = None,
+    overwrite: bool = False,
     watch: Callable[[AlignmentStep], None] | None = None,
 ) -> xr.Dataset:
     """Find the offsets of all projections of a scan.
@@ -107,6 +113,12 @@ def align(
         The largest number of outer iterations over all stages.
     tolerance : float, pixels
         The alignment has converged when the largest step is smaller.
+    checkpoint : path, optional
+        Zarr store that is written after each outer iteration, and holds the alignment in the end. Where it is
+        there already, of the same scan with the same settings but interrupted or killed, it is gone on with,
+        and ends with the offsets that it would have had.
+    overwrite : bool
+        Whether a finished alignment at `checkpoint`, or one with other settings, is replaced.
     watch : callable, optional
         Called with an `AlignmentStep` after each outer iteration.
 
@@ -127,7 +139,8 @@ def align(
     Raises
     ------
     ScanError
-        Whatever is wrong with the scan or the settings.
+        Whatever is wrong with the scan or the settings; where the checkpoint is that of another alignment, or
+        the disk is full.
 
     Notes
     -----
@@ -153,6 +166,8 @@ def align(
         gauge=gauge,
         iterations=iterations,
         tolerance=tolerance,
+        checkpoint=checkpoint,
+        overwrite=overwrite,
     )
     while True:
         try:
@@ -189,6 +204,8 @@ def align_steps(
     gauge: Gauge = "auto",
     iterations: int | None = None,
     tolerance: float = 0.001,
+    checkpoint: str | PathLike[str] | None = None,
+    overwrite: bool = False,
 ) -> Generator[AlignmentStep, None, xr.Dataset]:
     """Find the offsets step by step; see `align` for the parameters.
 
@@ -224,27 +241,48 @@ def align_steps(
         transmission_corrected,
     )
     begin = given_start(scan, start)
-    history: list[AlignmentStep] = []
-    verdict = (False, "interrupted")
+    asked = question(scan, settings, start, (begin.j, begin.k))
+    stored = None if checkpoint is None else begun(checkpoint, asked, overwrite)
+    progress: Progress | None = None
+    verdict = (False, INTERRUPTED)
     try:
         level, settings = _with_room(_measured(scan, settings), settings)
         scan = scan.drop_vars(scan.data_vars)  # all that is asked of it now is its geometry
-        begin = _chosen_start(level, settings, begin, isinstance(start, str) and start == "scan")
         settings = replace(settings, gauge=_chosen_gauge(settings, begin))
-        steps = outer_iterations(level, settings, first_state(level, begin))
-        for step, _ in islice(steps, settings.iterations):
-            log.info("%s: largest step %.4f px, residual %.5f", step.stage, step.largest_step, step.residual)
-            if history:  # one tomogram is enough
-                history[-1] = replace(history[-1], tomogram=None)
-            history.append(step)
-            yield step
-        verdict = _verdict(history, settings)
+        kept = None if checkpoint is None else Checkpoint(Path(checkpoint), asked, image_sums(level))
+        if stored is None or kept is None:
+            begin = _chosen_start(level, settings, begin, isinstance(start, str) and start == "scan")
+            progress = Progress([], first_state(level, begin))
+        else:
+            progress = resumed(stored, kept, settings)
+        further = _continued(level, settings, progress)
+        for progress in further:
+            if kept is not None and settings.stages:
+                write_progress(kept, progress)
+            yield progress.history[-1]
+        verdict = _verdict(progress.history, settings)
     except KeyboardInterrupt:
-        if not history:
+        if progress is None or not progress.history:
             raise
-    history[-1] = whole_step(level, settings, history[-1])
+    *history, last = progress.history
+    history.append(whole_step(level, settings, last))
     attrs = settings.attrs(np.asarray(scan["projection"]))
-    return alignment_dataset(scan, history, *verdict, attrs, settings.signal)
+    result = alignment_dataset(scan, history, *verdict, attrs, settings.signal)
+    if kept is not None:
+        write_end(kept, result, progress if verdict[1] == INTERRUPTED else None)
+    return result
+
+
+def _continued(level: Level, settings: Settings, progress: Progress) -> Iterator[Progress]:
+    """Progress after each outer iteration that is left of an alignment."""
+    history = progress.history
+    steps = outer_iterations(level, settings, progress.state)
+    for step, state in islice(steps, settings.iterations - len(history)):
+        log.info("%s: largest step %.4f px, residual %.5f", step.stage, step.largest_step, step.residual)
+        if history:  # one tomogram is enough
+            history = [*history[:-1], replace(history[-1], tomogram=None)]
+        history = [*history, step]
+        yield Progress(history, state)
 
 
 def _measured(scan: xr.Dataset, settings: Settings) -> Level:

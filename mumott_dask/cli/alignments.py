@@ -139,28 +139,29 @@ def align_command(
 ) -> None:
     """Find the offsets of all projections of SCAN.
 
-    Ctrl-C writes the last whole iteration, marked as not converged.
+    Ctrl-C writes the last whole iteration, marked as not converged. The same command goes on with what was
+    interrupted or killed, and ends as if it had never been stopped.
     """
-    from mumott_dask.alignment import align, write_alignment
+    from mumott_dask.alignment import align
+    from mumott_dask.alignment.checkpoint import is_unfinished
     from mumott_dask.monitor import watch_alignment
 
     from . import summaries
 
     path = Path(output) if output else Path(scan).with_suffix(".aligned.zarr")
     check_suffix(path, ".zarr")
-    check_new(path, overwrite, scan)
+    check_new(path, overwrite or is_unfinished(path), scan)
     with working_on(workers, scheduler) as threads:
         opened = opened_scan(scan, threads, chunks)
         began = time.monotonic()
         with nullcontext() if quiet else watch_alignment() as watch:
-            result = align(opened, watch=watch, **settings)
+            result = align(opened, checkpoint=path, overwrite=overwrite, watch=watch, **settings)
         took = time.monotonic() - began
-        write_alignment(result, path, overwrite)
     rows = [("alignment", str(path)), *summaries.alignment_summary(result)]
     rows += [*summaries.turns_summary(result, opened), ("time", f"{took:.1f} s")]
     click.echo(summaries.text([*rows, *_against_truth(result, opened)]))
     if result.attrs["reason"] == "interrupted":
-        say(f"interrupted: the last whole iteration is in {path}, not converged")
+        say(f"interrupted: the last whole iteration is in {path}, not converged; the same command goes on")
         ctx.exit(INTERRUPTED)
 
 

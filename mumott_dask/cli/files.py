@@ -33,11 +33,11 @@ def opened_offsets(path: str) -> xr.Dataset:
     from mumott_dask.alignment import open_alignment
     from mumott_dask.scan import open_scan
 
-    return open_alignment(path) if kind_of(path) == "alignment" else open_scan(path, chunks="auto")
+    return open_alignment(path) if "alignment" in kind_of(path) else open_scan(path, chunks="auto")
 
 
 def kind_of(path: str) -> str:
-    """Name what a file or a store holds: ``"scan"``, ``"alignment"`` or ``"tomogram"``."""
+    """Name what a file or a store holds: ``"scan"``, ``"alignment"`` or another kind."""
     from mumott_dask.scan.zarr_store import stored_kind
 
     return stored_kind(path) if (Path(path) / "zarr.json").is_file() else "scan"

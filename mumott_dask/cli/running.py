@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,6 +14,7 @@ from mumott_dask.errors import ScanError, ScanWarning
 
 INTERRUPTED = 130
 BAD_INPUT = 2
+_SAID = ("mumott_dask.alignment.checkpoint",)
 
 
 class Commands(click.Group):
@@ -27,7 +29,7 @@ class Commands(click.Group):
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run a command."""
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), _saying(*_SAID):
             warnings.showwarning = _show_warning
             try:
                 return super().invoke(ctx)
@@ -44,6 +46,29 @@ class Commands(click.Group):
 def say(message: str) -> None:
     """Print a line on standard error."""
     click.echo(f"mumott-dask: {message}", err=True)
+
+
+class _Sayer(logging.Handler):
+    """Prints what is logged as a line of the command's own."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Print it."""
+        say(record.getMessage())
+
+
+@contextmanager
+def _saying(*loggers: str) -> Iterator[None]:
+    """Say what these loggers tell, as long as the block runs."""
+    sayer = _Sayer(logging.INFO)
+    for logger in map(logging.getLogger, loggers):
+        logger.setLevel(logging.INFO)
+        logger.addHandler(sayer)
+    try:
+        yield
+    finally:
+        for logger in map(logging.getLogger, loggers):
+            logger.setLevel(logging.NOTSET)
+            logger.removeHandler(sayer)
 
 
 @contextmanager

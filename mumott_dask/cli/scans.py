@@ -30,6 +30,7 @@ _SCANS = (".zarr", *_HDF5, ".mumott")
 def info_command(path: str, pixels: bool) -> None:
     """Tell what a scan, an alignment or a tomogram is."""
     from mumott_dask.alignment import open_alignment
+    from mumott_dask.alignment.checkpoint import open_unfinished
     from mumott_dask.scan import open_scan
     from mumott_dask.scan.tomogram_files import read_tomogram
 
@@ -39,6 +40,8 @@ def info_command(path: str, pixels: bool) -> None:
     if kind == "alignment":
         result = open_alignment(path)
         rows = [*summaries.alignment_summary(result), *summaries.alignment_settings(result)]
+    elif kind == "unfinished alignment":
+        rows = summaries.unfinished_summary(open_unfinished(path))
     elif kind == "tomogram":
         rows = summaries.tomogram_summary(read_tomogram(path))
     else:

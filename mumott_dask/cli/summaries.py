@@ -78,6 +78,20 @@ def alignment_summary(result: xr.Dataset) -> Rows:
     return [*rows, ("offsets", offsets_range(result)), *_standard_errors(result), *_besides(result)]
 
 
+def unfinished_summary(stored: xr.Dataset) -> Rows:
+    """Describe how far an alignment that was not finished has come."""
+    stages = "; ".join(f"{count} {name}" for name, count in Counter(stored.attrs["stages"]).items())
+    most, median, residual = stored["sizes"].values[:, -1]
+    return [
+        ("finished", "NO: the command that began it goes on with it"),
+        ("iterations", f"{stored.sizes['iteration']} ({stages})"),
+        ("last step", f"{most:.5f} pixel at most, {median:.5f} median"),
+        ("residual", f"{residual:.6g} (RMS)"),
+        ("projections", str(stored.sizes["projection"])),
+        ("method", stored.attrs["asked"]["method"]),
+    ]
+
+
 def turns_summary(result: xr.Dataset, scan: xr.Dataset) -> Rows:
     """Describe how far refined rotations are from those of the scan."""
     from scipy.spatial.transform import Rotation

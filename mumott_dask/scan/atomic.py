@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import shutil
 import uuid
 from collections.abc import Iterator
@@ -66,6 +67,25 @@ def replacing(path: str | os.PathLike[str], overwrite: bool = False) -> Iterator
                 "free some space or choose another folder"
             ) from error
         raise
+
+
+def recover(path: str | os.PathLike[str]) -> None:
+    """Put things right after a process that was killed while it replaced `path`, and is not writing any more.
+
+    What had been moved aside is put back where nothing is under the final name; the rest is removed.
+    """
+    final = Path(path).resolve()
+    if not final.parent.is_dir():
+        return
+    left = re.compile(
+        rf"\.{re.escape(final.stem)}\.[0-9a-f]{{12}}\.(partial|replaced){re.escape(final.suffix)}"
+    )
+    for sibling in list(final.parent.iterdir()):
+        match = left.fullmatch(sibling.name)
+        if match and match[1] == "replaced" and not final.exists():
+            sibling.rename(final)
+        elif match:
+            _remove(sibling)
 
 
 def _sibling(final: Path, purpose: str) -> Path:

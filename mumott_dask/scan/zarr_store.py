@@ -29,7 +29,7 @@ from .schema import SCHEMA_VERSION, validate_scan
 from .zarr_damage import check_whole, damage
 from .zarr_layout import SHARD_BYTES, encoding, rows, with_whole_shards
 
-Kind = Literal["scan", "alignment", "tomogram"]
+Kind = Literal["scan", "alignment", "unfinished alignment", "tomogram"]
 
 MARK = "mumott_dask"
 WRITE_BYTES = 640 * 2**20
@@ -53,7 +53,7 @@ def write_dataset(
         Whole or not there at the end; see :func:`mumott_dask.scan.atomic.replacing`.
     overwrite : bool
         Replace what is there, once the new store is whole.
-    kind : {"scan", "alignment", "tomogram"}
+    kind : {"scan", "alignment", "unfinished alignment", "tomogram"}
         What the store is said to hold.
 
     Raises
@@ -61,12 +61,17 @@ def write_dataset(
     ScanError
         Where the output exists or the disk is full.
     """
+    with replacing(path, overwrite) as partial:
+        store_dataset(dataset, partial, kind)
+
+
+def store_dataset(dataset: xr.Dataset, path: Path, kind: Kind) -> None:
+    """Write a dataset as a Zarr store, as `write_dataset` does, under a name that is none to keep."""
     mark = {"kind": kind, "schema_version": SCHEMA_VERSION}
     where = {} if _is_chunked(dataset) else {"scheduler": "threads"}
     marked = with_whole_shards(dataset.drop_encoding()).assign_attrs({MARK: mark})
     writers = max(1, WRITE_BYTES // (2 * (_largest_chunk(dataset) + _largest_chunk(marked))))
     with (
-        replacing(path, overwrite) as partial,
         _quiet(),
         # A pool of our own, because Dask's does not wait for its other threads where one has failed, and
         # they would write on into what is being removed.
@@ -74,7 +79,7 @@ def write_dataset(
         dask.config.set({"pool": pool, **where}),
     ):
         marked.to_zarr(
-            partial,
+            path,
             mode="w-",
             zarr_format=3,
             encoding=encoding(marked),
@@ -91,7 +96,7 @@ def open_dataset(
     Parameters
     ----------
     path : path
-    kind : {"scan", "alignment", "tomogram"}
+    kind : {"scan", "alignment", "unfinished alignment", "tomogram"}
         What it must hold.
     chunks : int or "auto", optional
         By default everything is loaded, as NumPy arrays. Otherwise images and tomograms become Dask arrays
@@ -129,7 +134,7 @@ def open_zarr(path: str | os.PathLike[str], chunks: int | str | None = None) -> 
 
 
 def stored_kind(path: str | os.PathLike[str]) -> str:
-    """Name what a Zarr store holds: ``"scan"``, ``"alignment"`` or ``"tomogram"``.
+    """Name what a Zarr store holds: ``"scan"``, ``"alignment"`` or another kind.
 
     Raises
     ------

@@ -272,7 +272,7 @@ def test_an_interrupt_writes_the_last_whole_iteration(scan_path, tmp_path, optio
     arguments = ["align", str(scan_path), "-o", str(output), "--method", "tutorial", *options]
     code, shown, errors = _interrupted(arguments, after_iteration=2)
     assert code == 130, errors
-    assert f"mumott-dask: interrupted: the last whole iteration is in {output}, not converged\n" in errors
+    assert f"mumott-dask: interrupted: the last whole iteration is in {output}, not converged; " in errors
     assert "Traceback" not in errors
     result = open_alignment(output)
     assert not result.attrs["converged"]

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from mumott_dask.errors import ScanError
-from mumott_dask.scan.atomic import replacing
+from mumott_dask.scan.atomic import recover, replacing
 from mumott_dask.scan.zarr_store import write_dataset
 
 
@@ -138,6 +138,35 @@ def test_full_disk_is_one_line(tmp_path, number):
     with pytest.raises(ScanError, match=r"out: the disk is full") as caught:
         write()
     assert "\n" not in str(caught.value)
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from mumott_dask.scan import atomic
+
+if sys.argv[2] == "between the names":
+    Path.rename = lambda path, to, rename=Path.rename: (rename(path, to), os.kill(os.getpid(), signal.SIGKILL))
+with atomic.replacing(sys.argv[1], overwrite=True) as partial:
+    partial.mkdir()
+    (partial / "zarr.json").write_text("new")
+    if sys.argv[2] == "while it wrote":
+        os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+@pytest.mark.parametrize("when", ["while it wrote", "between the names"])
+def test_what_a_killed_writer_left_is_put_right(tmp_path, when):
+    final, other = tmp_path / "out.zarr", tmp_path / ".out.other.123456789abc.partial.zarr"
+    put(final, "old", True)
+    put(other, "of another output, out.other.zarr", True)
+    outcome = subprocess.run([sys.executable, "-c", KILLED, str(final), when], timeout=60, check=False)
+    assert outcome.returncode == -9
+    assert final.exists() == (when == "while it wrote")
+    assert len(list(tmp_path.iterdir())) == 3
+    recover(final)
+    assert held(final) == "old"
+    assert set(tmp_path.iterdir()) == {final, other}
 
 
 FULL_DISK = """
