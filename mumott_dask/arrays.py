@@ -2,18 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from itertools import count
 from typing import Any, Literal
+from uuid import uuid4
 
 import dask.array as da
 import numpy as np
 from array_api_compat import is_dask_array
+from dask import config
+from dask.array.core import finalize
+from dask.array.optimization import optimize
 from dask.base import compute, is_dask_collection, persist
+from dask.core import flatten
 from dask.delayed import delayed
+from dask.highlevelgraph import HighLevelGraph, MaterializedLayer
+from dask.task_spec import DataNode, Task, TaskRef
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from . import placement
+
 is_chunked = is_dask_array
+
+_LARGE = "distributed.admin.large-graph-warning-threshold"  # volumes travel in graphs
+
+_PROCESS, _numbers = uuid4().hex, count()
 
 BATCH = 16
 """Projections of a NumPy stack that are worked on at a time, so that what is made on the way stays small."""
@@ -23,12 +37,115 @@ def materialise(*arrays: Any) -> tuple[Any, ...]:
     """Arrays in this process's memory: Dask ones are computed together, others are handed back."""
     if not any(map(is_dask_collection, arrays)):  # Dask would hold them until garbage is collected
         return arrays
-    return compute(*arrays)
+    if placement.client() is None:
+        return compute(*arrays)
+    # Fetched block by block: Dask would join them on one worker, and that may be too small.
+    held = keep_on_workers(*arrays)
+    blocks = compute(*(a.to_delayed(optimize_graph=False).tolist() if is_chunked(a) else a for a in held))
+    return tuple(finalize(b) if is_chunked(a) else b for a, b in zip(held, blocks, strict=True))
 
 
 def keep_on_workers(*arrays: Any) -> tuple[Any, ...]:
-    """Chunked arrays computed once and held where they were computed; others as they are."""
-    return persist(*arrays) if any(map(is_chunked, arrays)) else arrays
+    """Chunked arrays computed once and held where they belong (see `placement`); others as they are."""
+    chunked = [array for array in arrays if is_chunked(array)]
+    if not chunked:
+        return arrays
+    if placement.client() is None:
+        held = iter(persist(*chunked))
+    else:
+        places: dict[Any, placement.Worker] = {}
+        for array in filter(np.ndim, chunked):
+            owners = placement.owners(array.numblocks[0])
+            places |= {key: owners[key[1]] for key in flatten(array.__dask_keys__())}
+        with placement.pinning(places), config.set({_LARGE: "1TiB"}):
+            held = iter(persist(*_optimized(chunked), optimize_graph=False))
+    return tuple(next(held) if is_chunked(array) else array for array in arrays)
+
+
+def _optimized(arrays: Sequence[da.Array]) -> list[da.Array]:
+    """Arrays of fewer tasks, but without Dask's low-level fusion, which forgets where tasks are to run."""
+    graph = HighLevelGraph.merge(*(array.dask for array in arrays))
+    if all(isinstance(layer, MaterializedLayer) for layer in graph.layers.values()):
+        return list(arrays)
+    keys = list(flatten([array.__dask_keys__() for array in arrays]))
+    with config.set({"optimization.fuse.active": False}):
+        graph = optimize(graph, keys)
+    return [da.Array(graph, array.name, array.chunks, meta=array._meta) for array in arrays]
+
+
+def elementwise(function: Callable[..., tuple[Any, ...]], count: int, *arrays: Any) -> tuple[Any, ...]:
+    """As many arrays as said from ``function(*arrays)``; of chunked ones block by block, in one task each.
+
+    Parameters
+    ----------
+    function : callable
+        Gives a tuple of arrays of the shape and the type of its first argument. It may change its arguments:
+        tasks hand it copies.
+    count : int
+        The length of the tuple.
+    *arrays : arrays
+        All NumPy, or Dask in the chunks of the first.
+    """
+    first = arrays[0]
+    if not is_chunked(first):
+        return function(*arrays)
+    results = []
+    for n in range(count):
+        name = new_name("elementwise")
+        layer: dict[Any, Task] = {}
+        for index in np.ndindex(first.numblocks):
+            refs = (TaskRef((array.name, *index)) for array in arrays)
+            layer[name, *index] = Task((name, *index), _nth, n, function, *refs)
+        graph = HighLevelGraph.from_collections(name, layer, dependencies=arrays)
+        results.append(da.Array(graph, name, first.chunks, meta=first._meta))
+    return tuple(results)
+
+
+def _nth(n: int, function: Callable[..., tuple[Any, ...]], *blocks: Any) -> Any:
+    return function(*(block.copy() for block in blocks))[n]
+
+
+def new_name(kind: str) -> str:
+    """A name that no other tasks will have; to hash what they work on would take longer than the tasks."""
+    return f"{kind}-{_PROCESS}{next(_numbers):x}"
+
+
+def constant(value: float, shape: Sequence[int], chunks: Sequence[int] | None = None) -> Any:
+    """An array of one value, float32, not to be changed; Dask where chunks along its first axis are given."""
+    if chunks is None:
+        return np.broadcast_to(np.float32(value), shape)
+    return da.full(shape, value, np.float32, chunks=(tuple(chunks), *((n,) for n in shape[1:])))
+
+
+def without_past(*arrays: Any) -> tuple[Any, ...]:
+    """Arrays held by workers, cut off from what they were made of; others as they are.
+
+    A scheduler knows all tasks that led to a result that is held, however many iterations ago (distributed,
+    issue 809): to make it again when its worker is lost. Here it goes through this process, so that it is
+    data of the graph and needs no past; what a lost worker costs are the iterations since.
+    """
+    if placement.client() is None:
+        return arrays
+    values = materialise(*arrays)
+    pairs = zip(arrays, values, strict=True)
+    return keep_on_workers(*(in_slabs(v, a.chunks[0]) if is_chunked(a) else a for a, v in pairs))
+
+
+def in_slabs(volume: NDArray[Any], slabs: Sequence[int] | None) -> Any:
+    """A volume of this process as a Dask array, in slabs of the given lengths along its first axis, if any.
+
+    It travels as part of the graph, so that the scheduler can send it again when the worker that had it is
+    lost. (What is scattered is lost with its worker, and copies that `replicate` makes are soon dropped.)
+    """
+    if slabs is None:
+        return volume
+    name, rest = new_name("volume"), (0,) * (volume.ndim - 1)
+    parts = np.split(volume, np.cumsum(slabs)[:-1])
+    layer: dict[Any, DataNode] = {
+        (name, s, *rest): DataNode((name, s, *rest), part) for s, part in enumerate(parts)
+    }
+    graph = HighLevelGraph.from_collections(name, layer, dependencies=())
+    return da.Array(graph, name, (tuple(slabs), *((n,) for n in volume.shape[1:])), meta=volume[:0])
 
 
 def percentile(array: Any, q: float) -> Any:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
+from itertools import count
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -15,6 +17,9 @@ from .measured import Signal, checked_signal, signal_and_mask
 from .projector import Projector
 from .scan import open_scan
 
+Volume = NDArray[np.float32]
+
+_AGE = 10  # iterations of MITRA after which what workers hold is cut off from what it was made of
 _SMALLEST_SUM = 0.1  # below it a ray or a voxel counts as not seen
 
 
@@ -22,31 +27,29 @@ class SirtWeights(NamedTuple):
     """Weights of the rays and preconditioner of the voxels, both 0 where nothing is seen."""
 
     rays: Any  #: (projection, j, k): 1 / A(1)
-    voxels: NDArray[np.float32]  #: (x, y, z): 1 / A.T(1)
+    voxels: Any  #: (x, y, z): 1 / A.T(1)
 
 
 class MitraStep(NamedTuple):
     """State of MITRA after an iteration."""
 
-    tomogram: NDArray[np.float32]
-    loss: float  #: weighted sum of squares, halved, where the gradient was taken (momentum included)
+    tomogram: Any  #: (x, y, z) float32, NumPy, or Dask where the data are
+    loss: Any  #: weighted sum of squares, halved, where the gradient was taken (momentum included)
 
 
 def sirt_weights(projector: Projector, chunks: tuple[int, ...] | None = None) -> SirtWeights:
     """Weights ``1 / A(1)`` and preconditioner ``1 / A.T(1)``, both 0 where the sum is under 0.1.
 
-    They depend on the geometry alone. `chunks` along projection give the rays' weights as a Dask array.
+    They depend on the geometry alone. `chunks` along projection give both as Dask arrays, held by workers.
 
     Notes
     -----
     Gregor and Benson, IEEE Trans. Med. Imaging 27, 918 (2008).
     """
-    rays = projector.forward(np.broadcast_to(np.float32(1), projector.volume_shape), chunks)
-    ones = np.broadcast_to(np.float32(1), projector.shape)
-    (voxels,) = arrays.materialise(
-        projector.adjoint(ones if chunks is None else arrays.chunked_like(ones, rays))
-    )
-    return SirtWeights(arrays.keep_on_workers(arrays.in_batches(_reciprocal, rays))[0], _reciprocal(voxels))
+    slabs = None if chunks is None else projector.slab_lengths
+    rays = projector.forward(arrays.constant(1, projector.volume_shape, slabs), chunks)
+    voxels = projector.adjoint(arrays.constant(1, projector.shape, chunks))
+    return SirtWeights(*arrays.keep_on_workers(arrays.in_batches(_reciprocal, rays), _reciprocal(voxels)))
 
 
 def masked(weights: SirtWeights, mask: Any) -> SirtWeights:
@@ -62,7 +65,7 @@ def mitra_steps(
     projector: Projector,
     data: Any,
     weights: Any,
-    preconditioner: NDArray[np.float32],
+    preconditioner: Any,
     start: NDArray[np.float32] | None = None,
     nesterov_weight: float = 0.95,
     nonnegative: bool = True,
@@ -76,6 +79,7 @@ def mitra_steps(
     data, weights : (projection, j, k) array
         NumPy or Dask; the weights include the mask.
     preconditioner : (x, y, z) array
+        NumPy, or of the kind of the data.
     start : (x, y, z) array, optional
         Zero by default; not changed.
     nesterov_weight : float
@@ -88,27 +92,47 @@ def mitra_steps(
     Yields
     ------
     MitraStep
+        Of chunked data one that is still being computed, so that workers need not wait for who asks.
     """
-    x = np.zeros(projector.volume_shape, np.float32) if start is None else start
-    momentum = np.zeros_like(x)
-    while True:
-        x = x - momentum  # a new array: the one before is the caller's
-        gradient, loss = arrays.materialise(*projector.gradient(x, data, weights, background))
-        gradient = preconditioner * gradient
-        momentum += gradient
-        x -= gradient
+    slabs = projector.slab_lengths if arrays.is_chunked(data) else None
+    start = arrays.constant(0, projector.volume_shape) if start is None else start
+    ahead = arrays.in_slabs(np.array(start), slabs)
+    momentum = arrays.in_slabs(np.zeros(projector.volume_shape, np.float32), slabs)
+    (preconditioner,) = arrays.keep_on_workers(preconditioner)
+    step = partial(_stepped, nesterov_weight=np.float32(nesterov_weight), nonnegative=nonnegative)
+    for number in count(1):
+        gradient, loss = projector.gradient(ahead, data, weights, background)
+        x, momentum, ahead = arrays.elementwise(step, 3, ahead, momentum, gradient, preconditioner)
         del gradient
-        if nonnegative:
-            np.maximum(x, 0, out=x)
-        momentum *= np.float32(nesterov_weight)
-        yield MitraStep(x, float(loss))
+        x, momentum, ahead, loss = arrays.keep_on_workers(x, momentum, ahead, loss)
+        if number % _AGE == 0:
+            momentum, ahead = arrays.without_past(momentum, ahead)
+        yield MitraStep(x, loss)
 
 
-def iterated(steps: Iterator[MitraStep], count: int) -> MitraStep:
-    """The state after so many iterations; those before it are let go."""
-    for _ in range(count - 1):
+def _stepped(
+    ahead: Volume,
+    momentum: Volume,
+    gradient: Volume,
+    preconditioner: Volume,
+    nesterov_weight: np.float32,
+    nonnegative: bool,
+) -> tuple[Volume, Volume, Volume]:
+    """Tomogram, momentum, and where the next gradient is to be taken, in place of the first three."""
+    gradient *= preconditioner
+    momentum += gradient
+    tomogram = np.subtract(ahead, gradient, out=ahead)
+    if nonnegative:
+        np.maximum(tomogram, 0, out=tomogram)
+    momentum *= nesterov_weight
+    return tomogram, momentum, np.subtract(tomogram, momentum, out=gradient)
+
+
+def iterated(steps: Iterator[MitraStep], number: int) -> MitraStep:
+    """The state after so many iterations, in memory; those before it are let go."""
+    for _ in range(number - 1):
         next(steps)
-    return next(steps)
+    return MitraStep(*arrays.materialise(*next(steps)))
 
 
 def reconstruct(
@@ -176,12 +200,13 @@ def reconstruct(
     before = np.inf
     for number, step in enumerate(steps, 1):
         if watch is not None:
-            watch(number, iterations, step.loss)
-        slow = tolerance is not None and before - step.loss < tolerance * before
+            watch(number, iterations, float(step.loss))
+        slow = tolerance is not None and before - float(step.loss) < tolerance * before
         if number == iterations or (slow and number > 1):
             break
         before = step.loss
-    return tomogram_array(step.tomogram, scan, signal)
+    (tomogram,) = arrays.materialise(step.tomogram)
+    return tomogram_array(tomogram, scan, signal)
 
 
 def tomogram_array(values: NDArray[np.float32], scan: xr.Dataset, signal: Signal) -> xr.DataArray:

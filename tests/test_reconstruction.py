@@ -115,9 +115,9 @@ def test_sirt_weights_of_a_view_along_an_axis():
 def test_sirt_weights_in_chunks_are_equal(projector, chunks):
     expected, weights = sirt_weights(projector), sirt_weights(projector, chunks)
     assert weights.rays.chunks[0] == chunks
-    assert isinstance(weights.voxels, np.ndarray)
+    assert weights.voxels.chunks == tuple((side,) for side in VOLUME)
     assert_close(weights.rays.compute(), expected.rays, 1e-6)
-    assert_close(weights.voxels, expected.voxels, 1e-6)
+    assert_close(weights.voxels.compute(), expected.voxels, 1e-6)
 
 
 @pytest.mark.parametrize("nonnegative", [True, False])

@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from itertools import islice
 
 import numpy as np
 import xarray as xr
@@ -18,7 +17,7 @@ from numpy.typing import NDArray
 from mumott_dask import arrays
 from mumott_dask.measured import Signal, checked_signal, signal_and_mask
 from mumott_dask.projector import Projector
-from mumott_dask.reconstruction import SirtWeights, mitra_steps, sirt_weights
+from mumott_dask.reconstruction import SirtWeights, iterated, mitra_steps, sirt_weights
 
 from .flow import Systems, normal_sums, small_systems
 from .level import Level, trusting, whole_level
@@ -63,8 +62,7 @@ class Aligned:
             self.weights.voxels / share,
             background=self.unknowns.background,
         )
-        *_, last = islice(steps, self.iterations)
-        return last.tomogram
+        return iterated(steps, self.iterations).tomogram
 
     def some(self, chosen: NDArray[np.intp]) -> Level:
         """The level of some of the projections."""

@@ -84,4 +84,4 @@ def better_start(level: Level, scan_start: Start, line: Start) -> Start:
 def _trial_loss(level: Level) -> float:
     weights = masked(sirt_weights(level.projector, chunk_lengths(level.data)), level.mask)
     steps = mitra_steps(level.projector, level.data, *weights)
-    return iterated(steps, _TRIAL_ITERATIONS).loss
+    return float(iterated(steps, _TRIAL_ITERATIONS).loss)

@@ -30,6 +30,7 @@ class ParallelBeam:
     j_direction_0: tuple[float, float, float] = (1.0, 0.0, 0.0)
     k_direction_0: tuple[float, float, float] = (0.0, 0.0, 1.0)
     threads: bool = True
+    slabs: int = 1
 
     def __post_init__(self) -> None:
         rotation = np.asarray(self.rotation, dtype=np.float64)
@@ -73,6 +74,12 @@ class ParallelBeam:
     def shape(self) -> tuple[int, int, int]:
         """Shape of the projections: (projection, j, k)."""
         return len(self), *self.detector_shape
+
+    @property
+    def slab_lengths(self) -> tuple[int, ...]:
+        """Sides along x of the slabs that volumes are held in where projections are chunked."""
+        side, slabs = self.volume_shape[0], min(self.slabs, self.volume_shape[0])
+        return tuple(side // slabs + (s < side % slabs) for s in range(slabs))
 
     @cached_property
     def basis(self) -> geometry.Basis:

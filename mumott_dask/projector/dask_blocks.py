@@ -1,18 +1,33 @@
-"""The projector on Dask arrays: the call for NumPy arrays, once a chunk along projection.
+"""The projector on Dask arrays: the call for NumPy arrays, one task a chunk along projection.
 
-Each task gets the projector of its own projections, in one thread: a worker's threads run tasks side by side.
+A thread of a worker gets a *line* of tasks: its chunks, one after the other, each adding to what those before
+have summed. So partial gradients are joined before they travel, a worker holds one of them a thread, and no
+task waits in a queue from which an idle worker would take it, with its projections. What the lines end with
+is summed in a tree. Lines run side by side, so a task computes in one thread.
+
+Volumes come in slabs along x. A slab is a volume whose centre is displaced, which the gauge turns into other
+offsets: the kernels are the same. Interpolation is linear in the voxels, so a ray's sum over slabs is what it
+is over the volume. A line goes through slab after slab, with all its chunks, so that a worker holds a slab or
+two at a time and not the volume.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from dataclasses import replace
+from functools import partial
+from itertools import count, groupby
+from typing import Any, NamedTuple
 
 import dask.array as da
 import numpy as np
-from dask.delayed import delayed
+from dask.core import flatten
+from dask.highlevelgraph import HighLevelGraph, MaterializedLayer
+from dask.task_spec import Task, TaskRef
 
-from mumott_dask import arrays
+from mumott_dask import arrays, geometry, placement
+
+from .numpy_arrays import weighted_residual
 
 Projector = Any  #: it stands above this file, and is called by its methods alone
 
@@ -22,87 +37,258 @@ _JOINED = 4  # partial sums joined by one task
 def forward(projector: Projector, volume: Any, chunks: Sequence[int] | None) -> da.Array:
     """Line integrals as a Dask array in the given chunks along projection (one chunk by default)."""
     lengths = tuple(chunks) if chunks is not None else (len(projector),)
-    blocks = _blocks(projector, lengths)
-    output = (lengths, *((n,) for n in (*projector.detector_shape, *volume.shape[3:])))
-    project = delayed(_forward, pure=True)
-    whole = _whole(volume)
-    parts = [
-        da.from_delayed(project(block, whole), (n, *(c[0] for c in output[1:])), np.float32)
-        for block, n in zip(blocks, lengths, strict=True)
-    ]
-    return da.concatenate(parts, axis=0)
+    volume = in_slabs(projector, volume)
+    tasks = _Tasks(projector, lengths, volume.chunks[0], volume.shape[3:])
+    tasks.project("projections", _projections, volume, [()] * len(lengths))
+    sides = (*projector.detector_shape, *volume.shape[3:])
+    return tasks.array("projections", (lengths, *((n,) for n in sides)), np.float32, volume)
 
 
 def adjoint(projector: Projector, projections: da.Array) -> da.Array:
     """Adjoint summed over chunks."""
-    back = delayed(_adjoint, pure=True)
-    blocks = _blocks(projector, projections.chunks[0])
-    parts = [back(block, image) for block, image in zip(blocks, arrays.chunks(projections), strict=True)]
-    shape = (*projector.volume_shape, *projections.shape[3:])
-    return da.from_delayed(_tree(parts, _add), shape, np.float32)
+    projections = _whole(projections)
+    tasks = _Tasks(projector, projections.chunks[0], projector.slab_lengths, projections.shape[3:])
+    tasks.sum_back("adjoint", _adjoint, [(image,) for image in _blocks(projections)])
+    return tasks.volume("adjoint", projections)
 
 
 def gradient(
     projector: Projector, volume: Any, data: da.Array, weights: da.Array, background: int
 ) -> tuple[da.Array, da.Array]:
-    """Gradient and loss summed over chunks: one task a chunk, then a tree of sums."""
-    step = delayed(_gradient, pure=True)
-    blocks = _blocks(projector, data.chunks[0])
-    whole = _whole(volume)
-    images = zip(blocks, arrays.chunks(data), arrays.chunks(weights.rechunk(data.chunks)), strict=True)
-    total = _tree([step(block, whole, *pair, background) for block, *pair in images], _add_pairs)
-    shape = (*projector.volume_shape, *data.shape[3:])
-    return da.from_delayed(total[0], shape, np.float32), da.from_delayed(total[1], (), np.float64)
+    """Gradient and loss summed over chunks."""
+    data, volume = _whole(data), in_slabs(projector, volume)
+    weights = _whole(weights.rechunk(data.chunks))
+    tasks = _Tasks(projector, data.chunks[0], volume.chunks[0], data.shape[3:])
+    measured = [(*pair, background) for pair in zip(_blocks(data), _blocks(weights), strict=True)]
+    if volume.numblocks[0] == 1:
+        (whole,) = _blocks(volume)
+        tasks.sum_back("gradient", _gradient, [(whole, *each) for each in measured])
+    else:
+        residuals = tasks.project("residual", _residual, volume, measured)
+        tasks.sum_back("gradient", _adjoint, [(each,) for each in residuals])
+    inputs = data, weights, volume
+    return tasks.volume("gradient", *inputs), tasks.array("loss", (), np.float64, *inputs)
 
 
 def map_projections(
     projector: Projector, function: Callable[..., Any], volume: Any, *images: da.Array, **settings: Any
 ) -> da.Array:
     """Few numbers a projection, (projection, number), from the chunk that each lives in."""
-    call = delayed(function, pure=True)
-    whole = _whole(volume)
-    lengths = images[0].chunks[0]
-    stacks = zip(_blocks(projector, lengths), *(arrays.chunks(image) for image in images), strict=True)
-    parts = [call(block, whole, *stack, **settings) for block, *stack in stacks]
-    joined = delayed(np.concatenate)(parts)
-    return da.from_delayed(joined, (len(projector), np.nan), np.float64)
+    stacks = [_whole(stack) for stack in images]
+    volume = in_slabs(projector, volume).rechunk({0: -1})
+    (whole,) = _blocks(volume)
+    tasks = _Tasks(projector, stacks[0].chunks[0], volume.chunks[0])
+    rows, call = list(zip(*map(_blocks, stacks), strict=True)), partial(function, **settings)
+    for worker, line in tasks.lines:
+        before = None
+        for i in line:
+            arguments = tasks.parts[0][i], whole, *rows[i]
+            before = tasks.add("numbers", (i, 0), worker, _after, before, call, *arguments)
+    return tasks.array("numbers", (stacks[0].chunks[0], (np.nan,)), np.float64, volume, *stacks)
 
 
-def _forward(projector: Projector, volume: Any) -> Any:
-    return projector.forward(volume)
+def in_slabs(projector: Projector, volume: Any) -> da.Array:
+    """A volume in slabs along its first axis: those that it has, or for one in memory the projector's."""
+    if arrays.is_chunked(volume):
+        return _whole(volume)
+    return arrays.in_slabs(volume, projector.slab_lengths)
 
 
-def _adjoint(projector: Projector, projections: Any) -> Any:
-    return projector.adjoint(projections)
+class _Sum(NamedTuple):
+    """A partial sum, and where it is made."""
+
+    worker: placement.Worker
+    task: TaskRef
 
 
-def _gradient(projector: Projector, volume: Any, data: Any, weights: Any, background: int) -> tuple[Any, Any]:
-    return projector.gradient(volume, data, weights, background)
+class _Tasks:
+    """The tasks of one call, layer by layer, and the workers that they are asked to run on.
+
+    Names are new for each call. (A hash of the arguments would cost more than the tasks.)
+    """
+
+    def __init__(
+        self,
+        projector: Projector,
+        lengths: Sequence[int],
+        slabs: Sequence[int],
+        channels: tuple[int, ...] = (),
+    ) -> None:
+        self._token = arrays.new_name("")
+        self._layers: dict[str, dict[Any, Task]] = {}
+        self._places: dict[Any, placement.Worker] = {}
+        self._slabs = tuple(slabs)
+        self._rest = (*projector.volume_shape[1:], *channels)
+        self._owners = placement.owners(len(slabs))
+        self.parts = _parts(projector, lengths, slabs)
+        self.lines = _lines(placement.owners(len(lengths)))
+
+    def add(self, name: str, index: Sequence[int], worker: placement.Worker, *call: Any) -> TaskRef:
+        """One task more: a function and its arguments."""
+        key: Any = (f"{name}{self._token}", *index)
+        self._layers.setdefault(key[0], {})[key] = Task(key, *call)
+        self._places[key] = worker
+        return TaskRef(key)
+
+    def project(self, name: str, last: Any, volume: da.Array, rest: list[Any]) -> list[Any]:
+        """What each chunk sees of all slabs, summed, by ``last(part, slab, so far, *rest)`` at last."""
+        slabs: list[Any] = _blocks(volume)
+        if len(slabs) > 1:  # under names of their own, so that workers let them go when all have seen them
+            slabs = [self.add("slab", (s,), self._owners[s], _same, slab) for s, slab in enumerate(slabs)]
+        seen: list[Any] = [None] * len(rest)
+        for worker, line in self.lines:
+            before = None
+            for s, slab in enumerate(slabs):
+                for i in line:
+                    what = self.parts[s][i], slab, seen[i]
+                    if s < len(slabs) - 1:
+                        before = self.add("seen", (s, i), worker, _after, before, _projections, *what)
+                    else:
+                        index = (i, *(0 for _ in self._rest))
+                        before = self.add(name, index, worker, _after, before, last, *what, *rest[i])
+                    seen[i] = before
+        return seen
+
+    def sum_back(self, name: str, function: Any, rest: list[Any]) -> None:
+        """Sums over chunks of what ``function(part, so far, *rest)`` adds, pairs of a slab and a number.
+
+        The slabs become the layer `name`; the number, which all slabs have alike, the layer "loss".
+        """
+        ends: list[list[_Sum]] = [[] for _ in self._slabs]
+        for worker, line in self.lines:
+            before: Any = None
+            for s, parts in enumerate(self.parts):
+                total: Any = None
+                for i in line:
+                    call = function, parts[i], total, *rest[i]
+                    total = before = self.add(f"{name}-part", (s, i), worker, _after, before, *call)
+                ends[s].append(_Sum(worker, total))
+        for s, sums in enumerate(ends):
+            terms = self._joined(f"{name}-sum", s, sums)
+            self.add(name, (s, *(0 for _ in self._rest)), self._owners[s], _sum_of, 0, *terms)
+            if s == 0:
+                self.add("loss", (), self._owners[s], _sum_of, 1, *terms)
+
+    def _joined(self, name: str, slab: int, sums: list[_Sum]) -> list[TaskRef]:
+        """A few sums of sums: of those of a worker first, then of a few workers' at a time."""
+        groups = [list(group) for _, group in groupby(sums, key=lambda each: each.worker)]
+        numbers = count()
+        while len(groups) > 1:
+            sums = []
+            for group in groups:
+                task, where = group[0].task, group[0].worker
+                if len(group) > 1:
+                    terms = (each.task for each in group)
+                    task = self.add(name, (slab, next(numbers)), where, _totals, *terms)
+                sums.append(_Sum(where, task))
+            groups = [sums[i : i + _JOINED] for i in range(0, len(sums), _JOINED)]
+        return [each.task for each in groups[0]]
+
+    def volume(self, name: str, *inputs: da.Array) -> da.Array:
+        """The array of slabs that stands in a layer."""
+        return self.array(name, (self._slabs, *((n,) for n in self._rest)), np.float32, *inputs)
+
+    def array(self, name: str, chunks: tuple[Any, ...], dtype: Any, *inputs: da.Array) -> da.Array:
+        """The array that stands in a layer."""
+        layers: dict[str, Any] = {}
+        needs: dict[str, set[str]] = {}
+        for each in inputs:
+            layers |= each.dask.layers
+            needs |= each.dask.dependencies
+        for layer, tasks in self._layers.items():
+            pins = placement.pinned({key: self._places[key] for key in tasks})
+            layers[layer] = MaterializedLayer(tasks, annotations=pins)
+            needs[layer] = {key[0] for task in tasks.values() for key in task.dependencies} - {layer}
+        whole = f"{name}{self._token}"
+        return da.Array(HighLevelGraph(layers, needs), whole, chunks, dtype=dtype)
 
 
-def _add(parts: list[Any]) -> Any:
-    return sum(parts[1:], start=parts[0])
+def _lines(owners: list[placement.Worker]) -> list[tuple[placement.Worker, list[int]]]:
+    """Chunks that a thread of a worker goes through, for each thread that gets any."""
+    lines = []
+    for worker, chunks in groupby(range(len(owners)), key=owners.__getitem__):
+        parts = np.array_split(list(chunks), worker.threads)
+        lines += [(worker, part.tolist()) for part in parts if part.size]
+    return lines
 
 
-def _add_pairs(parts: list[tuple[Any, Any]]) -> tuple[Any, Any]:
-    volumes, losses = zip(*parts, strict=True)
-    return _add(list(volumes)), _add(list(losses))
+def _parts(projector: Projector, lengths: Sequence[int], slabs: Sequence[int]) -> list[list[Projector]]:
+    """The projector of each slab and chunk, in one thread: the worker's others have tasks of their own."""
+    ends, whole = np.cumsum(lengths), projector.single_threaded()
+    return [
+        [slab[end - n : end] for end, n in zip(ends, lengths, strict=True)]
+        for slab in (_slab(whole, start, n) for start, n in zip(np.cumsum([0, *slabs]), slabs, strict=False))
+    ]
 
 
-def _tree(parts: list[Any], add: Callable[[list[Any]], Any]) -> Any:
-    join = delayed(add, pure=True)
-    while len(parts) > 1:
-        parts = [join(parts[i : i + _JOINED]) for i in range(0, len(parts), _JOINED)]
-    return parts[0]
+def _slab(projector: Projector, start: int, thickness: int) -> Projector:
+    """The projector of a slab of the volume along x."""
+    x, y, z = projector.volume_shape
+    if thickness == x:
+        return projector
+    d = np.array([start + thickness / 2 - x / 2, 0, 0])
+    dj, dk = geometry.gauge_offsets(d, projector.basis)
+    here = projector.with_offsets(projector.j_offset - dj, projector.k_offset - dk)
+    return replace(here, volume_shape=(thickness, y, z), slabs=1)
 
 
-def _blocks(projector: Projector, lengths: Sequence[int]) -> list[Projector]:
-    ends = np.cumsum(lengths)
-    return [projector[end - n : end].single_threaded() for end, n in zip(ends, lengths, strict=True)]
+def _whole(array: da.Array) -> da.Array:
+    """The array, chunked along its first axis alone."""
+    return array.rechunk(dict.fromkeys(range(1, array.ndim), -1))
 
 
-def _whole(volume: Any) -> Any:
-    """The volume as one delayed value that all tasks of an iteration share."""
-    if isinstance(volume, da.Array):
-        return volume.rechunk(-1).to_delayed().ravel()[0]
-    return delayed(volume)
+def _blocks(array: da.Array) -> list[TaskRef]:
+    return [TaskRef(key) for key in flatten(array.__dask_keys__())]
+
+
+def _same(slab: Any) -> Any:
+    return slab
+
+
+def _after(_: Any, call: Callable[..., Any], *arguments: Any) -> Any:
+    """The call, once the task before it on its line is done."""
+    return call(*arguments)
+
+
+def _projections(part: Projector, slab: Any, seen: Any) -> Any:
+    images = part.forward(slab)
+    if seen is not None:
+        images += seen
+    return images
+
+
+def _residual(
+    part: Projector, slab: Any, seen: Any, data: Any, weights: Any, background: int
+) -> tuple[Any, Any]:
+    return weighted_residual(_projections(part, slab, seen), data, weights, background)
+
+
+def _adjoint(part: Projector, so_far: Any, images: Any) -> tuple[Any, Any]:
+    images, loss = images if isinstance(images, tuple) else (images, np.float64(0))
+    return _more(so_far, part.adjoint(images), loss)
+
+
+def _gradient(
+    part: Projector, so_far: Any, volume: Any, data: Any, weights: Any, background: int
+) -> tuple[Any, Any]:
+    return _more(so_far, *part.gradient(volume, data, weights, background))
+
+
+def _more(so_far: tuple[Any, Any] | None, slab: Any, loss: Any) -> tuple[Any, Any]:
+    """What has been summed so far, added to a new slab in its place."""
+    if so_far is None:
+        return slab, loss
+    slab += so_far[0]
+    return slab, loss + so_far[1]
+
+
+def _totals(*pairs: tuple[Any, Any]) -> tuple[Any, Any]:
+    return _sum_of(0, *pairs), _sum_of(1, *pairs)
+
+
+def _sum_of(n: int, first: tuple[Any, Any], *others: tuple[Any, Any]) -> Any:
+    """The sum of the n-th of pairs, in a new array."""
+    total = first[n] + others[0][n] if others else first[n]
+    for other in others[1:]:
+        total += other[n]
+    return total

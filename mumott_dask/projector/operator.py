@@ -17,7 +17,6 @@ from mumott_dask import arrays
 from mumott_dask.errors import ScanError
 
 from . import dask_blocks, numpy_arrays, splines
-from .backgrounds import without_background
 from .beam import ParallelBeam
 
 Array = Any  #: NumPy or Dask, told apart at run time
@@ -45,6 +44,9 @@ class Projector(ParallelBeam):
     threads : bool
         Whether the kernels use all threads of numba (a process that has the machine to itself) or one (a
         task among others on a worker).
+    slabs : int
+        Number of slabs along x that volumes are held in where projections are chunked, for volumes that are
+        too large for a worker.
 
     Examples
     --------
@@ -61,7 +63,7 @@ class Projector(ParallelBeam):
         Parameters
         ----------
         volume : (x, y, z) or (x, y, z, channel) array
-            NumPy, or Dask in one chunk.
+            NumPy, or Dask in slabs along x.
         chunks : tuple of int, optional
             Chunk sizes along projection; where they are given, or the volume is Dask, the result is Dask.
 
@@ -123,6 +125,7 @@ class Projector(ParallelBeam):
         Parameters
         ----------
         volume : (x, y, z[, channel]) array
+            NumPy, or Dask in slabs along x; the gradient is in the same ones.
         data, weights : (projection, j, k[, channel]) array
         background : int
             Terms of a background that each image is free to hold (see `backgrounds.background_terms`): 0, 1
@@ -139,15 +142,8 @@ class Projector(ParallelBeam):
         self._check(weights, self.shape, "weights")
         if arrays.is_chunked(data):
             return dask_blocks.gradient(self, volume, data, arrays.chunked_like(weights, data), background)
-        residual = self.forward(volume)
-        residual -= data
-        residual = without_background(residual, weights, background)
-        loss = 0.0
-        for left, weight in zip(residual, weights, strict=True):  # in place, so that no more images are held
-            weighted = left * weight
-            loss += float(np.vdot(left, weighted))
-            left[...] = weighted
-        return self.adjoint(residual), np.float64(loss / 2)
+        residual, loss = numpy_arrays.weighted_residual(self.forward(volume), data, weights, background)
+        return self.adjoint(residual), loss
 
     def map_projections(
         self, function: Callable[..., NDArray[np.float64]], volume: Array, *images: Array, **settings: Any

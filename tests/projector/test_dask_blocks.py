@@ -202,7 +202,7 @@ def test_forward_adjoint_and_numbers_are_one_task_a_chunk(projector, chunks):
     held, volume = chunked(random(projector.shape), chunks), random(VOLUME)
     mapped = projector.map_projections(extremes, volume, held, held, scale=1)
     assert len(chunks) <= tasks(projector.forward(volume, chunks)) <= len(chunks) + 1
-    assert len(chunks) <= tasks(projector.adjoint(held)) <= 2 * len(chunks) - 1
+    assert len(chunks) <= tasks(projector.adjoint(held)) <= 2 * len(chunks)
     assert len(chunks) <= tasks(mapped) <= len(chunks) + 1
 
 
@@ -216,18 +216,16 @@ def test_the_graph_does_not_grow_with_the_iterations(projector):
     assert len(set(counts)) == 1
 
 
-def test_equal_calls_have_equal_names_and_others_have_others(projector):
-    """So that a scheduler that knows a result already does not make it again, and never mistakes one."""
+def test_no_two_calls_share_a_name(projector):
+    """A scheduler takes tasks of one name for the same; nothing is hashed to find out whether they are."""
     held, volume = chunked(random(projector.shape), (5, 5, 3)), random(VOLUME)
-    name = projector.adjoint(held).name
-    assert projector.adjoint(held).name == name
-    others = [
-        projector.with_offsets(projector.j_offset + 0.1, projector.k_offset).adjoint(held),
-        projector.adjoint(chunked(random(projector.shape, 1), (5, 5, 3))),
-    ]
-    assert len({name, *(other.name for other in others)}) == 3
-    one, other = (projector.gradient(v, held, held)[0].name for v in (volume, 2 * volume))
-    assert one != other
+    arrays = [projector.adjoint(held), projector.adjoint(held), projector.forward(volume, (5, 5, 3))]
+    arrays += [*projector.gradient(volume, held, held), *projector.gradient(volume, held, held)]
+    assert len({array.name for array in arrays}) == len(arrays)
+    volume += 1
+    np.testing.assert_allclose(
+        projector.forward(volume, (5, 5, 3)).compute(), projector.forward(volume), rtol=1e-5
+    )
 
 
 def test_a_graph_travels(projector):
