@@ -9,11 +9,14 @@ from __future__ import annotations
 import asyncio
 import logging
 import warnings
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import Any
 
-from distributed import Client
-from distributed.client import AllExit
+from distributed import Client, KilledWorker
+from distributed.client import AllExit, FutureCancelledError
+from distributed.comm.core import CommClosedError
 from distributed.core import rpc
 from distributed.security import Security
 
@@ -34,12 +37,13 @@ logging.getLogger("distributed.worker").addFilter(
 """
 
 
-def _not_of_an_interrupt(record: logging.LogRecord) -> bool:
-    """Whether a record is more than a wait that a Ctrl-C left behind, which the client never asks about."""
-    return not (record.exc_info and isinstance(record.exc_info[1], AllExit))
+def _not_given_up(record: logging.LogRecord) -> bool:
+    """Whether a record is more than a wait that a Ctrl-C, or a client that closes, has left behind."""
+    return not (record.exc_info and isinstance(record.exc_info[1], AllExit | asyncio.CancelledError))
 
 
-logging.getLogger("asyncio").addFilter(_not_of_an_interrupt)
+for _name in ("asyncio", "distributed.client"):
+    logging.getLogger(_name).addFilter(_not_given_up)
 
 
 def local(
@@ -143,6 +147,21 @@ def connect(address: str, timeout: float = 10.0) -> Client:
     client = Client(address, timeout=timeout)
     log.info("connected to %s, dashboard at %s", client, client.dashboard_link)
     return client
+
+
+@contextmanager
+def losses_told() -> Iterator[None]:
+    """Say in one line, as a ScanError, that work ended because its cluster was lost."""
+    try:
+        yield
+    except (FutureCancelledError, CommClosedError) as error:
+        reason = getattr(error, "reason", None) or str(error)
+        raise ScanError(f"the Dask cluster that worked on it was lost ({reason})") from error
+    except KilledWorker as error:
+        raise ScanError(
+            f"{error.allowed_failures + 1} Dask workers died of one task: is their memory enough? "
+            f"The last was {error.last_worker.address}"
+        ) from error
 
 
 def _identity(address: str, timeout: float) -> dict[str, Any]:

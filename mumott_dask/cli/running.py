@@ -97,7 +97,7 @@ def working_on(workers: int | None, scheduler: str | None) -> Iterator[int | Non
     from mumott_dask import cluster
 
     client = cluster.local(workers) if scheduler is None else cluster.connect(scheduler)
-    with client:
+    with cluster.losses_told(), client:
         say(f"{len(client.nthreads())} workers, dashboard at {client.dashboard_link}")
         yield max(1, sum(client.nthreads().values()))
 

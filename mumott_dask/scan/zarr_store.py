@@ -218,6 +218,7 @@ def _lazy(path: Path, name: str, variable: xr.DataArray, length: int) -> da.Arra
         _read_rows,
         path=str(path.resolve()),
         variable=name,
+        dim=str(variable.dims[0]),
         chunks=(lengths, *((n,) for n in variable.shape[1:])),
         dtype=variable.dtype,
         meta=np.empty((0,) * variable.ndim, variable.dtype),
@@ -225,10 +226,10 @@ def _lazy(path: Path, name: str, variable: xr.DataArray, length: int) -> da.Arra
     )
 
 
-def _read_rows(path: str, variable: str, block_info: dict[Any, Any] | None = None) -> np.ndarray:
+def _read_rows(path: str, variable: str, dim: str, block_info: dict[Any, Any] | None = None) -> np.ndarray:
     assert block_info is not None
     start, stop = block_info[None]["array-location"][0]
-    with damage(Path(path), f"{variable!r} from row {start} to {stop}"):
+    with damage(Path(path), f"{variable!r} of {dim} {start} to {stop - 1}"):
         values = zarr.open_array(Path(path, variable), mode="r")[start:stop]
     return np.asarray(values, dtype=block_info[None]["dtype"])
 
