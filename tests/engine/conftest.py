@@ -11,16 +11,17 @@ from mumott_dask import cluster
 
 
 class Finished(SchedulerPlugin):
-    """Counts the tasks that finish, by their kind."""
+    """Counts the tasks that finish, by their kind and by their worker."""
 
     name = "finished"
 
     def __init__(self):
-        self.kinds = Counter()
+        self.kinds, self.workers = Counter(), Counter()
 
-    def transition(self, key, start, finish, *_, **__):
+    def transition(self, key, start, finish, *_, worker=None, **__):
         if start == "processing" and finish == "memory":
             self.kinds[key_split(key)] += 1
+            self.workers[key_split(key), worker] += 1
 
 
 def start_counting(dask_scheduler):
@@ -29,8 +30,9 @@ def start_counting(dask_scheduler):
 
 def counted(dask_scheduler):
     plugin = dask_scheduler.plugins["finished"]
-    kinds, plugin.kinds = plugin.kinds, Counter()
-    return kinds
+    found = plugin.kinds, plugin.workers
+    plugin.kinds, plugin.workers = Counter(), Counter()
+    return found
 
 
 def tasks_known(dask_scheduler):
@@ -55,7 +57,11 @@ class Watched:
 
     def finished(self):
         """Tasks by kind."""
-        return self.client.run_on_scheduler(counted)
+        return self.client.run_on_scheduler(counted)[0]
+
+    def finished_by(self, kind, worker):
+        """Tasks of a kind that a worker has finished."""
+        return self.client.run_on_scheduler(counted)[1][kind, worker]
 
     def received(self):
         """Bytes by kind, each worker's."""
