@@ -38,11 +38,12 @@ logging.getLogger("distributed.worker").addFilter(
 
 
 def _not_given_up(record: logging.LogRecord) -> bool:
-    """Whether a record is more than a wait that a Ctrl-C, or a client that closes, has left behind."""
-    return not (record.exc_info and isinstance(record.exc_info[1], AllExit | asyncio.CancelledError))
+    """Whether a record is more than what a Ctrl-C, or a scheduler that was lost, has left behind."""
+    left = AllExit | asyncio.CancelledError | CommClosedError
+    return not (record.exc_info and isinstance(record.exc_info[1], left))
 
 
-for _name in ("asyncio", "distributed.client"):
+for _name in ("asyncio", "distributed.client", "distributed.batched"):
     logging.getLogger(_name).addFilter(_not_given_up)
 
 

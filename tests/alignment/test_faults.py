@@ -226,6 +226,6 @@ def test_a_killed_scheduler_is_told_in_one_line_and_the_work_gone_on_with(scan_p
             scheduler.kill()
     assert numbers == [2, 0], shown
     assert shown[0].splitlines()[-1].startswith("mumott-dask: the Dask cluster that worked on it was lost")
-    assert "Traceback" not in shown[0], shown[0]
+    assert "mumott_dask/" not in shown[0], "a traceback of ours"
     assert "goes on after iteration " in shown[1]
     check(tmp_path / "result.zarr", undisturbed)
