@@ -16,6 +16,7 @@ from scipy import ndimage
 from . import arrays
 from .errors import ScanError, ScanWarning
 
+_OPEN_BEAM = 99.9  # percentile of the diode
 _AIR_SMOOTHING = 2.0  # pixels
 _REACH = 3 / (2 * np.sqrt(np.pi) * _AIR_SMOOTHING)  # three times what smoothing leaves of white noise
 _LEAST_REACH = 2e-3  # of the level, for images without noise
@@ -26,7 +27,7 @@ _MOST_EMPTY = 0.1  # share of projections with nothing in them beyond which a sc
 
 def absorbance(
     scan: xr.Dataset,
-    percentile: float = 99.9,
+    percentile: float = _OPEN_BEAM,
     cutoff: tuple[float, float] = (1e-4, 1.0),
     per_projection: bool = True,
     flat: ArrayLike | None = None,
@@ -79,7 +80,7 @@ def absorbance(
     diode, weights = scan["diode"].data, pixel_weights(scan)
     flat, dark = _reference_images(scan.sizes, flat, dark)
     levels = arrays.in_batches(lambda *images: _levels(_corrected(*images), percentile), diode, flat, dark)
-    empty = ~((levels[:, 0] > 0) & (levels[:, 2] > levels[:, 1]))
+    empty = _nothing_in(levels)
     given = None if open_beam is None else np.asarray(open_beam, dtype=np.float64)
     if given is not None:
         if given.shape != empty.shape:
@@ -97,16 +98,12 @@ def absorbance(
         (whole,) = arrays.materialise(arrays.percentile(corrected[~empty], percentile))
         level = np.full(len(empty), whole)
 
-    def value_and_mask(
-        diode: Any, weights: Any, level: Any, empty: Any, flat: Any, dark: Any
-    ) -> tuple[Any, Any]:
-        transmittivity = _corrected(diode, flat, dark) / level
-        inside = (transmittivity >= low) & (transmittivity <= high) & (weights > 0) & ~empty
-        value = -np.log10(np.clip(transmittivity, low, high))
-        return value.astype(np.float32), inside.astype(np.float32)
+    def of_some(diode: Any, weights: Any, level: Any, flat: Any, dark: Any) -> tuple[Any, Any]:
+        value, valid = absorbance_images(_corrected(diode, flat, dark), weights, level, cutoff)
+        return value, valid.astype(np.float32)
 
-    level = np.where(empty, 1, level)[:, None, None]
-    value, mask = arrays.in_batches(value_and_mask, diode, weights, level, empty[:, None, None], flat, dark)
+    level = np.where(empty, np.nan, level)[:, None, None]
+    value, mask = arrays.in_batches(of_some, diode, weights, level, flat, dark)
     dims = ("projection", "j", "k")
     return xr.Dataset(
         {
@@ -115,6 +112,36 @@ def absorbance(
         },
         coords={"projection": scan["projection"]} if "projection" in scan.coords else None,
     )
+
+
+def absorbance_images(
+    signal: Any, weights: Any, level: NDArray[np.float64], cutoff: tuple[float, float]
+) -> tuple[Any, Any]:
+    """Absorbance and which pixels hold one, (projection, j, k) float32 and bool.
+
+    Parameters
+    ----------
+    signal, weights : (projection, j, k) array
+        NumPy or Dask.
+    level : (projection, 1, 1) float64, in the signal's units
+        The open beam; NaN for projections with nothing in them.
+    cutoff : (float, float)
+        Transmittivities outside are clipped and no valid ones.
+    """
+    low, high = cutoff
+    empty = np.isnan(level)
+    transmittivity = signal / np.where(empty, 1, level)
+    valid = (transmittivity >= low) & (transmittivity <= high) & (weights > 0) & ~empty
+    return -np.log10(np.clip(transmittivity, low, high)).astype(np.float32), valid
+
+
+def without_contrast(diode: Any) -> NDArray[np.bool_]:
+    """Which projections hold nothing: all pixels equal, or as good as none positive."""
+    return _nothing_in(_levels(diode, _OPEN_BEAM))
+
+
+def _nothing_in(levels: NDArray[np.float64]) -> NDArray[np.bool_]:
+    return ~((levels[:, 0] > 0) & (levels[:, 2] > levels[:, 1]))
 
 
 def air_level(diode: Any, weights: Any = None) -> NDArray[np.float64]:

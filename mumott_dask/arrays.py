@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from itertools import count
 from typing import Any, Literal
@@ -29,8 +30,8 @@ _LARGE = "distributed.admin.large-graph-warning-threshold"  # volumes travel in 
 
 _PROCESS, _numbers = uuid4().hex, count()
 
-BATCH = 16
-"""Projections of a NumPy stack that are worked on at a time, so that what is made on the way stays small."""
+BATCH, BATCH_BYTES = 16, 2**20
+"""Projections of a NumPy stack that are worked on at a time, at most: what is made on the way stays small."""
 
 
 def materialise(*arrays: Any) -> tuple[Any, ...]:
@@ -176,7 +177,7 @@ def of_each_projection(
     return np.concatenate(compute(*(call(*blocks) for blocks in stacks)))
 
 
-def in_batches(function: Callable[..., Any], *stacks: Any) -> Any:
+def in_batches(function: Callable[..., Any], *stacks: Any, out: NDArray[Any] | None = None) -> Any:
     """``function(*stacks)`` of a few projections of NumPy stacks at a time; of chunked ones in one call.
 
     Parameters
@@ -186,14 +187,18 @@ def in_batches(function: Callable[..., Any], *stacks: Any) -> Any:
     *stacks : arrays
         The first has an axis of projections. So have the others that have as many axes, unless they are one
         long there; what has fewer axes is the same for all projections.
+    out : array, optional
+        Where to put the one array that NumPy stacks give: the first of them, if it is not needed any more.
     """
     first = stacks[0]
     if is_chunked(first):
         return function(*stacks)
-    results: list[NDArray[Any]] = []
+    results: list[NDArray[Any]] = [] if out is None else [out]
     single = False
-    for start in range(0, len(first), BATCH):
-        some = slice(start, start + BATCH)
+    image = first.dtype.itemsize * math.prod(first.shape[1:])
+    at_once = max(1, min(BATCH, BATCH_BYTES // max(1, image)))
+    for start in range(0, len(first), at_once):
+        some = slice(start, start + at_once)
         parts = function(*(s[some] if np.ndim(s) == first.ndim and len(s) > 1 else s for s in stacks))
         single = not isinstance(parts, tuple)
         parts = (parts,) if single else parts

@@ -14,7 +14,14 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from . import arrays
-from .absorption import absorbance, air_level, pixel_weights, report_empty, without_spikes
+from .absorption import (
+    absorbance_images,
+    air_level,
+    pixel_weights,
+    report_empty,
+    without_contrast,
+    without_spikes,
+)
 from .errors import ScanError
 from .scan.schema import signal_variable
 
@@ -83,29 +90,36 @@ def checked_signal(
 
 
 def signal_and_mask(scan: xr.Dataset, signal: Signal | str | None = None) -> tuple[Any, Any]:
-    """What the rays add up, and the mask of the pixels that hold it, (projection, j, k) float32 each.
+    """What the rays add up, float32, and the mask of the pixels that hold it, bool, (projection, j, k) each.
 
     A transmission signal becomes absorbance, faulty pixels masked; an additive one is used as it is. The mask
-    of segments is the share of them that hold something. Chunked arrays are held where they were computed.
+    of segments is the share of them that hold something, float32. Chunked arrays are held where they were
+    computed.
     """
     signal = signal if isinstance(signal, Signal) else checked_signal(scan, signal)
     if signal.name == "data":
         return _segments(scan, signal)
     if signal.kind == "transmission":
-        measured = scan[signal.name].data
-        readings = without_spikes(measured)
-        scan = scan.assign(diode=(scan[signal.name].dims, readings))
-        air = air_level(readings, pixel_weights(scan))
-        result = absorbance(scan, cutoff=_CUTOFF, open_beam=air)
-        mask = arrays.in_batches(_unchanged, result["mask"].data, readings, measured)
-        return arrays.keep_on_workers(result["absorbance"].data, mask)
-    data = scan[signal.name].data.astype(np.float32)
-    mask = (np.isfinite(data) & (pixel_weights(scan) > 0)).astype(np.float32)
-    return arrays.keep_on_workers(np.where(mask > 0, data, np.float32(0)), mask)
+        value, mask, empty = arrays.in_batches(_absorbance, scan[signal.name].data, pixel_weights(scan))
+        report_empty(empty, np.asarray(scan["projection"]))
+        return arrays.keep_on_workers(value, mask)
+    return arrays.keep_on_workers(*arrays.in_batches(_finite, scan[signal.name].data, pixel_weights(scan)))
 
 
-def _unchanged(mask: Any, readings: Any, measured: Any) -> Any:
-    return mask * (readings == measured)
+def _absorbance(measured: Any, weights: Any) -> tuple[Any, Any, NDArray[np.bool_]]:
+    """Absorbance, which pixels hold one (faulty ones don't), and which projections hold nothing."""
+    readings = without_spikes(measured)
+    air = air_level(readings, weights)
+    empty = ~(air > 0) | without_contrast(readings)
+    level = np.where(empty, np.nan, air)[:, None, None]
+    value, valid = absorbance_images(readings.astype(np.float64), weights, level, _CUTOFF)
+    return value, valid & (readings == measured), empty
+
+
+def _finite(measured: Any, weights: Any) -> tuple[Any, Any]:
+    data = measured.astype(np.float32)
+    valid = np.isfinite(data) & (weights > 0)
+    return np.where(valid, data, np.float32(0)), valid
 
 
 def _segments(scan: xr.Dataset, signal: Signal) -> tuple[Any, Any]:

@@ -37,10 +37,11 @@ class MitraStep(NamedTuple):
     loss: Any  #: weighted sum of squares, halved, where the gradient was taken (momentum included)
 
 
-def sirt_weights(projector: Projector, chunks: tuple[int, ...] | None = None) -> SirtWeights:
+def sirt_weights(projector: Projector, chunks: tuple[int, ...] | None = None, mask: Any = 1) -> SirtWeights:
     """Weights ``1 / A(1)`` and preconditioner ``1 / A.T(1)``, both 0 where the sum is under 0.1.
 
-    They depend on the geometry alone. `chunks` along projection give both as Dask arrays, held by workers.
+    They depend on the geometry alone, but for a mask (projection, j, k) that those of the rays are multiplied
+    with. `chunks` along projection give both as Dask arrays, held by workers.
 
     Notes
     -----
@@ -48,17 +49,14 @@ def sirt_weights(projector: Projector, chunks: tuple[int, ...] | None = None) ->
     """
     slabs = None if chunks is None else projector.slab_lengths
     rays = projector.forward(arrays.constant(1, projector.volume_shape, slabs), chunks)
-    voxels = projector.adjoint(arrays.constant(1, projector.shape, chunks))
-    return SirtWeights(*arrays.keep_on_workers(arrays.in_batches(_reciprocal, rays), _reciprocal(voxels)))
+    out = None if arrays.is_chunked(rays) else rays  # in its place, so that no more images are held
+    rays = arrays.in_batches(_reciprocal, rays, mask, out=out)
+    voxels = _reciprocal(projector.adjoint(arrays.constant(1, projector.shape, chunks)))
+    return SirtWeights(*arrays.keep_on_workers(rays, voxels))
 
 
-def masked(weights: SirtWeights, mask: Any) -> SirtWeights:
-    """The weights, those of the rays times a mask (projection, j, k)."""
-    return weights._replace(rays=arrays.keep_on_workers(weights.rays * mask)[0])
-
-
-def _reciprocal(total: Any) -> Any:
-    return (total >= _SMALLEST_SUM) / np.maximum(total, np.float32(_SMALLEST_SUM))
+def _reciprocal(total: Any, mask: Any = 1) -> Any:
+    return (total >= _SMALLEST_SUM) / np.maximum(total, np.float32(_SMALLEST_SUM)) * mask
 
 
 def mitra_steps(
@@ -194,7 +192,7 @@ def reconstruct(
         raise ScanError(f"start has shape {start.shape}, expected the scan's volume {projector.volume_shape}")
     signal = checked_signal(scan, variable, segment, transmission_corrected)
     data, mask = signal_and_mask(scan, signal)
-    weights = masked(sirt_weights(projector, arrays.chunk_lengths(data)), mask)
+    weights = sirt_weights(projector, arrays.chunk_lengths(data), mask)
     first = None if start is None else np.asarray(start, np.float32)
     steps = mitra_steps(projector, data, weights.rays, weights.voxels, first, nesterov_weight, nonnegative)
     before = np.inf

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from mumott_dask import geometry
 from mumott_dask.arrays import chunk_lengths
-from mumott_dask.reconstruction import iterated, masked, mitra_steps, sirt_weights
+from mumott_dask.reconstruction import iterated, mitra_steps, sirt_weights
 
 from .flow import Systems, small_systems
 from .level import Level, centre_of_mass, moved, resampled, trusting
@@ -140,7 +140,7 @@ def _stage_iterations(
             weights, state = None, replace(state, weighted=state.geometry)  # the old ones are let go first
         if weights is None:
             there = at_geometry(level, state.weighted or state.geometry)
-            weights = masked(sirt_weights(there.projector, chunk_lengths(here.data)), here.mask)
+            weights = sirt_weights(there.projector, chunk_lengths(here.data), here.mask)
         rays = trusting(weights.rays, state.trust)
         inner = mitra_steps(
             here.projector,

@@ -25,7 +25,7 @@ class Level:
 
     projector: Projector
     data: Any  #: (projection, j, k) float32, NumPy or Dask
-    mask: Any  #: (projection, j, k) float32: share of valid pixels
+    mask: Any  #: (projection, j, k): which pixels are valid, bool, or the share that is, float32
     window: NDArray[np.float32]  #: (j, k): what of the detector the offsets are found from
     binning: int
     detector_shape: tuple[int, int]  #: (j, k) before binning
@@ -62,8 +62,7 @@ class Level:
         """The level binned by n x n pixels, masked pixels left out of the means."""
         if n == 1:
             return self
-        mask = arrays.bin_images(self.mask, n)
-        data = arrays.bin_images(self.data * self.mask, n) / np.maximum(mask, np.float32(1e-6))
+        data, mask = arrays.in_batches(lambda data, mask: _binned(data, mask, n), self.data, self.mask)
         x, y, z = (-(-side // n) for side in self.projector.volume_shape)
         projector = replace(self.projector, volume_shape=(x, y, z), detector_shape=tuple(data.shape[1:]))
         data, mask = arrays.keep_on_workers(data, mask)
@@ -104,6 +103,12 @@ def tapered_window(detector_shape: tuple[int, int], region: tuple[slice, slice])
     window = np.zeros(detector_shape, np.float32)
     window[np.ix_(*sides)] = np.outer(*(_tapered(len(side)) for side in sides))
     return window
+
+
+def _binned(data: Any, mask: Any, n: int) -> tuple[Any, Any]:
+    """Means over the valid pixels of each bin, and the share of them."""
+    share = arrays.bin_images(mask.astype(np.float32), n)
+    return arrays.bin_images(data * mask, n) / np.maximum(share, np.float32(1e-6)), share
 
 
 def _tapered(side: int) -> Floats:

@@ -288,7 +288,7 @@ def _continued(level: Level, settings: Settings, progress: Progress) -> Iterator
 def _measured(scan: xr.Dataset, settings: Settings) -> Level:
     data, mask = signal_and_mask(scan, settings.signal)
     if settings.excluded.any():
-        mask = mask * (~settings.excluded[:, None, None]).astype(np.float32)
+        mask = mask * ~settings.excluded[:, None, None]
     counting = settings.signal.kind == "transmission"
     return whole_level(Projector.from_scan(scan), data, mask, settings.window, counting)
 

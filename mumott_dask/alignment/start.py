@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from mumott_dask import geometry
 from mumott_dask.arrays import chunk_lengths
 from mumott_dask.errors import ScanError
-from mumott_dask.reconstruction import iterated, masked, mitra_steps, sirt_weights
+from mumott_dask.reconstruction import iterated, mitra_steps, sirt_weights
 from mumott_dask.scan.schema import holds_offsets
 
 from .level import Level
@@ -82,6 +82,6 @@ def better_start(level: Level, scan_start: Start, line: Start) -> Start:
 
 
 def _trial_loss(level: Level) -> float:
-    weights = masked(sirt_weights(level.projector, chunk_lengths(level.data)), level.mask)
+    weights = sirt_weights(level.projector, chunk_lengths(level.data), level.mask)
     steps = mitra_steps(level.projector, level.data, *weights)
     return float(iterated(steps, _TRIAL_ITERATIONS).loss)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Self
@@ -15,6 +17,9 @@ from mumott_dask.errors import ScanError
 from mumott_dask.scan.schema import detector_shape, volume_shape
 
 from .rays import LandingParameters, RayParameters, landing_parameters, ray_parameters
+
+LEAST_BATCH = 4 * 2**20
+"""Bytes of images that are worth a batch, however small the volume."""
 
 
 @dataclass(frozen=True)
@@ -85,6 +90,17 @@ class ParallelBeam:
     def basis(self) -> geometry.Basis:
         """Ray direction and detector axes of every projection in the sample's frame."""
         return geometry.basis(self.rotation, self.p_direction_0, self.j_direction_0, self.k_direction_0)
+
+    def batches(self) -> Iterator[tuple[slice, Self]]:
+        """Projections that are worked on at a time: their images take about as much memory as the volume.
+
+        What is made of images on the way stays small, and laying out the volume anew costs next to nothing.
+        """
+        image, volume = (4 * math.prod(shape) for shape in (self.detector_shape, self.volume_shape))
+        at_once = max(1, max(volume, LEAST_BATCH) // max(1, image))
+        for first in range(0, len(self), at_once):
+            some = slice(first, first + at_once)
+            yield some, self if at_once >= len(self) else self[some]
 
     def with_offsets(self, j_offset: ArrayLike, k_offset: ArrayLike) -> Self:
         """The same with other offsets, (projection,) each, pixels."""

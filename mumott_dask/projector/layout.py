@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from .beam import ParallelBeam
+from .lanes import LANES
 
 Floats = NDArray[np.float32]
 
@@ -39,3 +43,32 @@ def blocks(images: NDArray[Any]) -> Floats:
         part = images[..., block * CHANNELS : (block + 1) * CHANNELS]
         laid_out[block, :-1, 1:-2, 1:-2, : part.shape[-1]] = part
     return laid_out
+
+
+def slabs(beam: ParallelBeam, volume: NDArray[Any], size: int) -> Iterator[tuple[Any, ...]]:
+    """Slices of a volume (x, y, z[, channel]) across the dominant axis, so many as take about `size` bytes.
+
+    Yields
+    ------
+    slices : (slice, a, b[, channel]) array
+    begin : int
+        Number of the first of them.
+    numbers : (projection,) int
+        Which projections have this dominant axis.
+    first, second : (projection, 4) float32
+        `RayParameters` of all projections, slices counted from the first of these.
+    step : (projection,) float32
+    """
+    axes, first, second, step = beam.rays
+    for main in np.unique(axes[:, 0]):
+        numbers = np.flatnonzero(axes[:, 0] == main)
+        slices = volume.transpose(*axes[numbers[0]], *range(3, volume.ndim))
+        thick = max(1, size // max(1, 4 * slices[0].size) // LANES) * LANES
+        for begin in range(0, len(slices), thick):
+            rays = (_from_slice(along, begin) for along in (first, second))
+            yield slices[begin : begin + thick], begin, numbers, *rays, step
+
+
+def _from_slice(along: Floats, begin: int) -> Floats:
+    start = along[:, :1] + np.float64(begin) * along[:, 3:]
+    return np.concatenate([start.astype(np.float32), along[:, 1:]], axis=1)

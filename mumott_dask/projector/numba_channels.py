@@ -19,7 +19,7 @@ TILE = 8
 """Rows of rays that a forward kernel takes at a time; columns of voxels, in x and y, in an adjoint one."""
 
 SLAB = 8 * 2**20
-"""Bytes of the volume that a forward kernel takes at a time: less than the last cache of most machines."""
+"""Bytes of the volume that are laid out for a forward kernel at a time: less than the last cache of most."""
 
 
 @numba.njit(inline="always")
@@ -49,9 +49,10 @@ def _add(n, totals, flat, base, block_size, stride, at, fractions):  # type: ign
 
 
 @numba.njit(nogil=True, **OPTIONS)
-def _forward_rows(tile, blocks, begin, end, numbers, first, second, step, out):  # type: ignore[no-untyped-def]
-    """Add line sums of `blocks` (block, slice, a, b, 4), from slice `begin` to `end`, to some rows of `out`.
+def _forward_rows(tile, blocks, begin, numbers, first, second, step, out):  # type: ignore[no-untyped-def]
+    """Line sums of `blocks` (block, slice, a, b, 4) along some rows of the projections `numbers` of `out`.
 
+    They are added to those of the slices before, if there are any: `begin` is the number of the first here.
     Some slices at a time for all rays of the tile: neighbours read the same voxels while they are at hand.
     """
     flat = blocks.reshape(-1)
@@ -60,7 +61,7 @@ def _forward_rows(tile, blocks, begin, end, numbers, first, second, step, out): 
     block_size = blocks.shape[1] * np.int64(size)
     end_a, end_b = np.float32(blocks.shape[2] - 2), np.float32(blocks.shape[3] - 2)
     columns, across = out.shape[2], tiles_across(out.shape[1])
-    n, j0 = numbers[tile // across], tile % across * TILE
+    n, j0, slices = numbers[tile // across], tile % across * TILE, blocks.shape[1] - 1
     rays = min(TILE, out.shape[1] - j0) * columns
     starts, within = np.empty((2, rays), np.float32), np.empty((2, rays), np.int64)
     at, fractions = np.empty(columns * LANES, np.int32), np.empty((2, columns * LANES), np.float32)
@@ -70,17 +71,17 @@ def _forward_rows(tile, blocks, begin, end, numbers, first, second, step, out): 
         j, k = np.float32(j0 + ray // columns), np.float32(ray % columns)
         a0 = position(position(first[n, 0] + np.float32(1), first[n, 1], j), first[n, 2], k)
         b0 = position(position(second[n, 0] + np.float32(1), second[n, 1], j), second[n, 2], k)
-        low, high = reach(a0, first[n, 3], np.float32(0), end_a, begin, end)
+        low, high = reach(a0, first[n, 3], np.float32(0), end_a, 0, slices)
         low, high = reach(b0, second[n, 3], np.float32(0), end_b, low, high)
         starts[0, ray], starts[1, ray], within[0, ray], within[1, ray] = a0, b0, low, high
-    for s in range(begin, end, LANES):
-        slices, images = counting() + np.float32(s), _images(blocks.shape[1] - 1 - s)
+    for s in range(0, slices, LANES):
+        places, images = counting() + np.float32(s), _images(slices - s)
         for row in range(0, rays, columns):
             count = 0
             for ray in range(row, row + columns):
                 if within[0, ray] < s + LANES and s < within[1, ray]:
-                    a = position(starts[0, ray], first[n, 3], slices)
-                    b = position(starts[1, ray], second[n, 3], slices)
+                    a = position(starts[0, ray], first[n, 3], places)
+                    b = position(starts[1, ray], second[n, 3], places)
                     _place(count, images, size, a, b, end_a, end_b, stride, at, fractions)
                     crossing[count] = ray
                     count += 1
@@ -90,7 +91,8 @@ def _forward_rows(tile, blocks, begin, end, numbers, first, second, step, out): 
         for c in range(out.shape[3]):
             place = c // CHANNELS * LANES + c % CHANNELS
             total = totals[ray, place] + totals[ray, place + CHANNELS]
-            out[n, j0 + ray // columns, ray % columns, c] += total * step[n]
+            before = out[n, j0 + ray // columns, ray % columns, c] if begin else np.float32(0)
+            out[n, j0 + ray // columns, ray % columns, c] = before + total * step[n]
 
 
 @numba.njit(nogil=True, **OPTIONS)
@@ -147,30 +149,18 @@ def tiles_across(side):  # type: ignore[no-untyped-def]
     return -(-side // TILE)
 
 
-@numba.njit(inline="always")
-def slices_at_once(blocks):  # type: ignore[no-untyped-def]
-    """Slices that all projections run through while they are at hand."""
-    return max(1, SLAB // (blocks.nbytes // blocks.shape[1]) // LANES) * LANES
-
-
 @numba.njit(parallel=True, nogil=True, **OPTIONS)
-def forward_threaded(blocks, numbers, first, second, step, out):  # type: ignore[no-untyped-def]
-    """Add the line sums of `blocks` to the projections `numbers` of `out`, over all threads."""
-    slices, thick = blocks.shape[1] - 1, slices_at_once(blocks)
-    for begin in range(0, slices, thick):
-        end = min(begin + thick, slices)
-        for tile in numba.prange(len(numbers) * tiles_across(out.shape[1])):
-            _forward_rows(np.int64(tile), blocks, begin, end, numbers, first, second, step, out)
+def forward_threaded(blocks, begin, numbers, first, second, step, out):  # type: ignore[no-untyped-def]
+    """Line sums of `blocks` into the projections `numbers` of `out`, on all threads; see `_forward_rows`."""
+    for tile in numba.prange(len(numbers) * tiles_across(out.shape[1])):
+        _forward_rows(np.int64(tile), blocks, begin, numbers, first, second, step, out)
 
 
 @numba.njit(nogil=True, **OPTIONS)
-def forward_serial(blocks, numbers, first, second, step, out):  # type: ignore[no-untyped-def]
-    """Add the line sums of `blocks` to the projections `numbers` of `out`, in one thread."""
-    slices, thick = blocks.shape[1] - 1, slices_at_once(blocks)
-    for begin in range(0, slices, thick):
-        end = min(begin + thick, slices)
-        for tile in range(len(numbers) * tiles_across(out.shape[1])):
-            _forward_rows(tile, blocks, begin, end, numbers, first, second, step, out)
+def forward_serial(blocks, begin, numbers, first, second, step, out):  # type: ignore[no-untyped-def]
+    """Line sums of `blocks` into the projections `numbers` of `out`, in one thread; see `_forward_rows`."""
+    for tile in range(len(numbers) * tiles_across(out.shape[1])):
+        _forward_rows(tile, blocks, begin, numbers, first, second, step, out)
 
 
 @numba.njit(parallel=True, nogil=True, **OPTIONS)

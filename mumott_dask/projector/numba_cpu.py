@@ -15,6 +15,9 @@ from .compiling import OPTIONS
 from .lanes import LANES, as_floats, clamped, corners, counting, lane, load, store, whole, zeros
 from .rays import bilinear, column, position, reach_of_rays
 
+SLAB = 8 * 2**20
+"""Bytes of the volume that are laid out for a forward kernel at a time, so that copies take little memory."""
+
 CACHED = 512 * 1024
 """Bytes of projections that an adjoint kernel sums over at a time: about half of a core's cache."""
 
@@ -43,8 +46,11 @@ def _fetched(n, flat, base, at, fractions):  # type: ignore[no-untyped-def]
 
 
 @numba.njit(nogil=True, **OPTIONS)
-def _forward_row(row, pairs, numbers, first, second, step, out):  # type: ignore[no-untyped-def]
-    """Line sums of `pairs` (slice, a, b, 2) along one row of rays of the projections `numbers` of `out`."""
+def _forward_row(row, pairs, begin, numbers, first, second, step, out):  # type: ignore[no-untyped-def]
+    """Line sums of `pairs` (slice, a, b, 2) along one row of rays of the projections `numbers` of `out`.
+
+    They are added to those of the slices before, if there are any: `begin` is the number of the first here.
+    """
     flat = pairs.reshape(-1)
     size, stride = pairs.shape[1] * pairs.shape[2] * 2, np.int32(pairs.shape[2] * 2)
     end_a, end_b = np.float32(pairs.shape[1] - 1), np.float32(pairs.shape[2] - 2)
@@ -67,7 +73,8 @@ def _forward_row(row, pairs, numbers, first, second, step, out):  # type: ignore
             total += _fetched(s, flat, s * size, at, fractions)
         total *= step[n]
         for i in range(min(LANES, columns - k)):
-            out[n, j, k + i] = lane(total, i)
+            before = out[n, j, k + i] if begin else np.float32(0)
+            out[n, j, k + i] = before + lane(total, i)
 
 
 @numba.njit(nogil=True, **OPTIONS)
@@ -108,17 +115,17 @@ def _adjoint_planes(tile, pairs, landing_j, landing_k, out):  # type: ignore[no-
 
 
 @numba.njit(parallel=True, nogil=True, **OPTIONS)
-def forward_threaded(pairs, numbers, first, second, step, out):  # type: ignore[no-untyped-def]
-    """Line sums of `pairs` into the projections `numbers` of `out`, over all threads."""
+def forward_threaded(pairs, begin, numbers, first, second, step, out):  # type: ignore[no-untyped-def]
+    """Line sums of `pairs` into the projections `numbers` of `out`, on all threads; see `_forward_row`."""
     for row in numba.prange(len(numbers) * out.shape[1]):
-        _forward_row(np.int64(row), pairs, numbers, first, second, step, out)
+        _forward_row(np.int64(row), pairs, begin, numbers, first, second, step, out)
 
 
 @numba.njit(nogil=True, **OPTIONS)
-def forward_serial(pairs, numbers, first, second, step, out):  # type: ignore[no-untyped-def]
-    """Line sums of `pairs` into the projections `numbers` of `out`, in one thread."""
+def forward_serial(pairs, begin, numbers, first, second, step, out):  # type: ignore[no-untyped-def]
+    """Line sums of `pairs` into the projections `numbers` of `out`, in one thread; see `_forward_row`."""
     for row in range(len(numbers) * out.shape[1]):
-        _forward_row(row, pairs, numbers, first, second, step, out)
+        _forward_row(row, pairs, begin, numbers, first, second, step, out)
 
 
 @numba.njit(parallel=True, nogil=True, **OPTIONS)

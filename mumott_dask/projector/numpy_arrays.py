@@ -12,7 +12,7 @@ from . import numba_channels, numba_cpu
 from .backgrounds import without_background
 from .beam import ParallelBeam
 from .lanes import LANES
-from .layout import blocks, pairs
+from .layout import blocks, pairs, slabs
 
 Floats = NDArray[np.float32]
 
@@ -26,27 +26,40 @@ def forward(beam: ParallelBeam, volume: NDArray[Any]) -> Floats:
     kernels = numba_cpu if single else numba_channels
     kernel = kernels.forward_threaded if beam.threads else kernels.forward_serial
     out = np.zeros((*beam.shape, *volume.shape[3:]), np.float32)
-    axes, *parameters = beam.rays
-    for main in np.unique(axes[:, 0]):
-        numbers = np.flatnonzero(axes[:, 0] == main)
-        view = volume.transpose(*axes[numbers[0]], *range(3, volume.ndim))
-        kernel(pairs(view) if single else blocks(view), numbers, *parameters, out)
+    for slices, *rays in slabs(beam, volume, kernels.SLAB):
+        kernel(pairs(slices) if single else blocks(slices), *rays, out)
     return out
 
 
 def adjoint(beam: ParallelBeam, projections: NDArray[Any]) -> Floats:
     """Sum over projections (projection, j, k[, channel]) of what lands where each voxel does."""
+    out = np.zeros((*beam.volume_shape, *projections.shape[3:]), np.float32)
+    _add_adjoint(beam, projections, out)
+    return out
+
+
+def gradient(
+    beam: ParallelBeam, volume: NDArray[Any], data: NDArray[Any], weights: NDArray[Any], background: int
+) -> tuple[Floats, np.float64]:
+    """Adjoint of the weighted residual, and the loss, a batch at a time; see `Projector.gradient`."""
+    out, loss = np.zeros((*beam.volume_shape, *data.shape[3:]), np.float32), np.float64(0)
+    for some, part in beam.batches():
+        residual, more = weighted_residual(forward(part, volume), data[some], weights[some], background)
+        _add_adjoint(part, residual, out)
+        loss += more
+    return out, loss
+
+
+def _add_adjoint(beam: ParallelBeam, projections: NDArray[Any], out: Floats) -> None:
     single = projections.ndim == 3
     kernels = numba_cpu if single else numba_channels
     kernel = kernels.adjoint_threaded if beam.threads else kernels.adjoint_serial
-    out = np.zeros((*beam.volume_shape, *projections.shape[3:]), np.float32)
     at_once = max(LANES, LAID_OUT // (4 * max(1, math.prod(projections.shape[1:]))))
     for first in range(0, len(beam), at_once):
         some = slice(first, first + at_once)
         batch = projections[some]
         landing = (_padded(along[:, some]) for along in beam.landing)
         kernel(pairs(batch) if single else blocks(batch), *landing, out)
-    return out
 
 
 def weighted_residual(

@@ -142,8 +142,8 @@ class Projector(ParallelBeam):
         self._check(weights, self.shape, "weights")
         if arrays.is_chunked(data):
             return dask_blocks.gradient(self, volume, data, arrays.chunked_like(weights, data), background)
-        residual, loss = numpy_arrays.weighted_residual(self.forward(volume), data, weights, background)
-        return self.adjoint(residual), loss
+        self._check(volume, self.volume_shape, "volume")
+        return numpy_arrays.gradient(self, volume, data, weights, background)
 
     def map_projections(
         self, function: Callable[..., NDArray[np.float64]], volume: Array, *images: Array, **settings: Any
@@ -154,7 +154,7 @@ class Projector(ParallelBeam):
         ----------
         function : callable
             ``function(projector, volume, *images, **settings)`` gives (projection, number) for the
-            projections that it is handed; it is called once a chunk.
+            projections that it is handed; it is called once a chunk, or a batch of NumPy ones.
         volume : (x, y, z) array
         *images : (projection, ...) arrays
             All NumPy, or Dask in the chunks of the first.
@@ -166,7 +166,11 @@ class Projector(ParallelBeam):
         if arrays.is_chunked(images[0]):
             images = (images[0], *(arrays.chunked_like(image, images[0]) for image in images[1:]))
             return dask_blocks.map_projections(self, function, volume, *images, **settings)
-        return function(self, volume, *images, **settings)
+        parts = (
+            function(part, volume, *(image[some] for image in images), **settings)
+            for some, part in self.batches()
+        )
+        return np.concatenate(list(parts))
 
     @staticmethod
     def _check(array: Array, expected: tuple[int, ...], name: str) -> None:

@@ -16,7 +16,8 @@ from scipy import ndimage
 from .beam import ParallelBeam
 from .compiling import OPTIONS
 from .lanes import LANES, corners, counting, lane, load, zeros
-from .numba_cpu import place
+from .layout import slabs
+from .numba_cpu import SLAB, place
 from .rays import position, reach_of_rays
 
 Floats = NDArray[np.float32]
@@ -29,10 +30,8 @@ def reproject(beam: ParallelBeam, volume: Floats) -> Floats:
     """Line integrals of a volume (x, y, z), (projection, j, k)."""
     out = np.zeros(beam.shape, np.float32)
     kernel = _forward_threaded if beam.threads else _forward_serial
-    axes, *parameters = beam.rays
-    for main in np.unique(axes[:, 0]):
-        numbers = np.flatnonzero(axes[:, 0] == main)
-        kernel(coefficients(volume.transpose(axes[numbers[0]])), numbers, *parameters, out)
+    for slices, *rays in slabs(beam, volume, SLAB):
+        kernel(coefficients(slices), *rays, out)
     return out
 
 
@@ -63,8 +62,11 @@ def _line(n, flat, base, at, fractions):  # type: ignore[no-untyped-def]
 
 
 @numba.njit(nogil=True, **OPTIONS)
-def _forward_row(row, slices, numbers, first, second, step, out):  # type: ignore[no-untyped-def]
-    """Line sums of `slices` along one row of rays of the projections `numbers` of `out`."""
+def _forward_row(row, slices, begin, numbers, first, second, step, out):  # type: ignore[no-untyped-def]
+    """Line sums of `slices` along one row of rays of the projections `numbers` of `out`.
+
+    They are added to those of the slices before, if there are any: `begin` is the number of the first here.
+    """
     flat = slices.reshape(-1)
     size, stride = slices.shape[1] * slices.shape[2], np.int32(slices.shape[2])
     end_a, end_b = np.float32(slices.shape[1] - 4), np.float32(slices.shape[2] - 4)
@@ -95,16 +97,17 @@ def _forward_row(row, slices, numbers, first, second, step, out):  # type: ignor
             )
         total *= step[n] / np.float32(36)
         for i in range(min(LANES, columns - k)):
-            out[n, j, k + i] = lane(total, i)
+            before = out[n, j, k + i] if begin else np.float32(0)
+            out[n, j, k + i] = before + lane(total, i)
 
 
 @numba.njit(parallel=True, nogil=True, **OPTIONS)
-def _forward_threaded(slices, numbers, first, second, step, out):  # type: ignore[no-untyped-def]
+def _forward_threaded(slices, begin, numbers, first, second, step, out):  # type: ignore[no-untyped-def]
     for row in numba.prange(len(numbers) * out.shape[1]):
-        _forward_row(np.int64(row), slices, numbers, first, second, step, out)
+        _forward_row(np.int64(row), slices, begin, numbers, first, second, step, out)
 
 
 @numba.njit(nogil=True, **OPTIONS)
-def _forward_serial(slices, numbers, first, second, step, out):  # type: ignore[no-untyped-def]
+def _forward_serial(slices, begin, numbers, first, second, step, out):  # type: ignore[no-untyped-def]
     for row in range(len(numbers) * out.shape[1]):
-        _forward_row(row, slices, numbers, first, second, step, out)
+        _forward_row(row, slices, begin, numbers, first, second, step, out)

@@ -8,6 +8,7 @@ from scipy.ndimage import map_coordinates
 from scipy.spatial.transform import Rotation
 
 from mumott_dask import Projector
+from mumott_dask.projector import numba_cpu, splines
 from mumott_dask.projector.numba_channels import SLAB
 
 DIRECTIONS = np.array([[0.0, 1.0, 0.0], [1.0, 0.0, 0.0], [0.0, 0.0, 1.0]])  # p, j, k in the laboratory
@@ -181,6 +182,18 @@ def test_a_volume_of_channels_beyond_the_cache(threads):
     for c in (0, 17, 32):
         assert_agree(forward[..., c], reference_forward(some, volume[..., c]))
     assert_agree(adjoint[..., 4], reference_adjoint(A, images[..., 4]))
+
+
+@pytest.mark.parametrize("method", ["forward", "reproject"])
+def test_a_volume_in_slabs_gives_the_same_as_at_once(monkeypatch, method):
+    random = np.random.default_rng(0)
+    rotation = Rotation.random(12, rng=5).as_matrix()
+    A = Projector(rotation, *random.normal(size=(2, 12)), (34, 35, 36), (19, 37))
+    volume = random.random(A.volume_shape, np.float32)
+    whole = getattr(A, method)(volume)
+    for kernels in (numba_cpu, splines):
+        monkeypatch.setattr(kernels, "SLAB", volume.nbytes // 4)
+    assert_agree(getattr(A, method)(volume), whole)
 
 
 def test_one_channel_is_the_same_with_and_without_its_axis():

@@ -156,7 +156,7 @@ def test_nothing_beyond_the_volume_and_its_coefficients_is_read(seed, volume_sha
         slices = splines.coefficients(memory[2:-2].transpose(axes[numbers[0]]))
         guarded = np.full((len(slices) + 4, *slices.shape[1:]), np.nan, np.float32)
         guarded[2:-2] = slices
-        splines._forward_serial(guarded[2:-2], numbers, *parameters, found)
+        splines._forward_serial(guarded[2:-2], 0, numbers, *parameters, found)
     np.testing.assert_array_equal(found, expected)
 
 
