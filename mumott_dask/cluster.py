@@ -8,19 +8,21 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import warnings
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any
 
-from distributed import Client, KilledWorker
+from distributed import Client, KilledWorker, default_client
 from distributed.client import AllExit, FutureCancelledError
 from distributed.comm.core import CommClosedError
 from distributed.core import rpc
 from distributed.security import Security
 
 from .errors import ScanError, ScanWarning
+from .scan import Capacity
 
 log = logging.getLogger(__name__)
 
@@ -148,6 +150,41 @@ def connect(address: str, timeout: float = 10.0) -> Client:
     client = Client(address, timeout=timeout)
     log.info("connected to %s, dashboard at %s", client, client.dashboard_link)
     return client
+
+
+def capacity(client: Client | None = None) -> Capacity:
+    """Threads of a cluster, and the memory that each of them has: what chunks of a scan are chosen for.
+
+    Parameters
+    ----------
+    client : distributed.Client, optional
+        The active one by default.
+
+    Returns
+    -------
+    Capacity
+        Threads of all workers together, and the smallest share of memory that one of them has.
+
+    Raises
+    ------
+    ScanError
+        Where there is no client, or its scheduler has no workers.
+
+    Examples
+    --------
+    >>> with local(workers=2) as client:  # doctest: +SKIP
+    ...     scan = open_scan("scan.zarr", chunks=capacity())
+    """
+    try:
+        client = client or default_client()
+    except ValueError as error:
+        raise ScanError("there is no active Dask client, expected one of cluster.local or connect") from error
+    scheduler = client.scheduler_info()
+    workers = scheduler["workers"].values()
+    if not workers:
+        raise ScanError(f"{scheduler['address']}: the scheduler has no workers yet, expected some")
+    shares = [worker["memory_limit"] / worker["nthreads"] for worker in workers if worker["memory_limit"]]
+    return Capacity(sum(worker["nthreads"] for worker in workers), min(shares, default=math.inf))
 
 
 @contextmanager

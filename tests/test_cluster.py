@@ -145,3 +145,23 @@ def test_waits_that_an_interrupt_left_behind_are_not_logged(caplog):
     for error in (AllExit(), RuntimeError("no such luck")):
         complain("Task exception was never retrieved", exc_info=(type(error), error, None))
     assert [record.exc_info[0] for record in caplog.records] == [RuntimeError]
+
+
+def test_capacity_is_that_of_all_threads_and_of_the_smallest_share(client):
+    limits = [worker["memory_limit"] for worker in client.scheduler_info()["workers"].values()]
+    assert cluster.capacity() == cluster.capacity(client) == (2, min(limits))
+
+
+def test_capacity_without_a_limit_and_without_workers():
+    with (
+        distributed.LocalCluster(
+            n_workers=1, threads_per_worker=3, processes=False, memory_limit=0, dashboard_address=None
+        ) as some,
+        distributed.Client(some) as client,
+    ):
+        assert cluster.capacity(client) == (3, float("inf"))
+        some.scale(0)
+        while client.nthreads():
+            pass
+        with pytest.raises(ScanError, match="the scheduler has no workers yet"):
+            cluster.capacity(client)

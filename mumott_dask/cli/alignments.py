@@ -151,8 +151,8 @@ def align_command(
     path = Path(output) if output else Path(scan).with_suffix(".aligned.zarr")
     check_suffix(path, ".zarr")
     check_new(path, overwrite or is_unfinished(path), scan)
-    with working_on(workers, scheduler) as threads:
-        opened = opened_scan(scan, threads, chunks)
+    with working_on(workers, scheduler) as capacity:
+        opened = opened_scan(scan, capacity, chunks)
         began = time.monotonic()
         with nullcontext() if quiet else watch_alignment() as watch:
             result = align(opened, checkpoint=path, overwrite=overwrite, watch=watch, **settings)

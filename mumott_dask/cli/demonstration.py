@@ -57,11 +57,11 @@ def demo_command(
     from mumott_dask.simulation import simulate
 
     scan_path, alignment_path, offsets_path, slices_path = _outputs(output, overwrite)
-    with working_on(workers, scheduler) as threads:
+    with working_on(workers, scheduler) as capacity:
         with _timed("simulated"):
             settings: dict[str, Any] = _SMALL if small else {}
             write_scan(simulate(seed=seed, **settings), scan_path, overwrite)
-            scan = opened_scan(str(scan_path), threads, None)
+            scan = opened_scan(str(scan_path), capacity, None)
         before = compare(scan, "truth", scan)
         click.echo(f"  offsets' RMS error before: {before.attrs['rms']:.4f} pixel")
         with _timed("aligned"):

@@ -10,22 +10,17 @@ from mumott_dask.errors import ScanError
 if TYPE_CHECKING:
     import xarray as xr
 
+    from mumott_dask.scan import Capacity
 
-def opened_scan(path: str, threads: int | None, chunks: int | Literal["auto"] | None) -> xr.Dataset:
-    """Scan for `threads` of a cluster (None: for this process), in chunks of that many projections.
 
-    Without `chunks`, the scan is loaded where there is no cluster, and otherwise cut so that no thread of it
-    is left without a chunk.
+def opened_scan(path: str, capacity: Capacity | None, chunks: int | Literal["auto"] | None) -> xr.Dataset:
+    """Scan for a cluster (None: for this process), in chunks of that many projections.
+
+    Without a number, the scan is loaded where there is no cluster, and otherwise cut to suit it.
     """
     from mumott_dask.scan import open_scan
 
-    if threads is None or chunks is not None:
-        return open_scan(path, chunks=chunks)
-    scan = open_scan(path, chunks="auto")
-    number = scan.sizes["projection"]
-    if len(scan.chunksizes["projection"]) >= threads:
-        return scan
-    return open_scan(path, chunks=-(-number // threads))
+    return open_scan(path, chunks=chunks if capacity is None or isinstance(chunks, int) else capacity)
 
 
 def opened_offsets(path: str) -> xr.Dataset:

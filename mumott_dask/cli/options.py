@@ -152,8 +152,8 @@ chunks_option: Decorator = click.option(
     "--chunks",
     type=Chunks(),
     metavar="N|auto",
-    help="Projections in a chunk.  [default: with workers, at least a chunk for each of their threads; "
-    "without, everything is loaded]",
+    help="Projections in a chunk.  [default: with workers, what suits their threads and memory; without, "
+    "everything is loaded]",
 )
 quiet_option: Decorator = click.option("--quiet", "-q", is_flag=True, help="Show no progress.")
 overwrite_option: Decorator = click.option("--overwrite", is_flag=True, help="Replace what is there.")

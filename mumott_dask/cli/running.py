@@ -6,15 +6,18 @@ import logging
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
 from mumott_dask.errors import ScanError, ScanWarning
 
+if TYPE_CHECKING:
+    from mumott_dask.scan import Capacity
+
 INTERRUPTED = 130
 BAD_INPUT = 2
-_SAID = ("mumott_dask.alignment.checkpoint",)
+_SAID = ("mumott_dask.alignment.checkpoint", "mumott_dask.scan.chunk_sizes")
 
 
 class Commands(click.Group):
@@ -72,7 +75,7 @@ def _saying(*loggers: str) -> Iterator[None]:
 
 
 @contextmanager
-def working_on(workers: int | None, scheduler: str | None) -> Iterator[int | None]:
+def working_on(workers: int | None, scheduler: str | None) -> Iterator[Capacity | None]:
     """Cluster to work on, as long as the block runs.
 
     Parameters
@@ -84,8 +87,8 @@ def working_on(workers: int | None, scheduler: str | None) -> Iterator[int | Non
 
     Yields
     ------
-    int or None
-        Threads that work there; None without a cluster.
+    Capacity or None
+        What works there; None without a cluster.
     """
     if workers is not None and scheduler is not None:
         raise click.UsageError(
@@ -99,7 +102,8 @@ def working_on(workers: int | None, scheduler: str | None) -> Iterator[int | Non
     client = cluster.local(workers) if scheduler is None else cluster.connect(scheduler)
     with cluster.losses_told(), client:
         say(f"{len(client.nthreads())} workers, dashboard at {client.dashboard_link}")
-        yield max(1, sum(client.nthreads().values()))
+        client.wait_for_workers(1)
+        yield cluster.capacity(client)
 
 
 def _one_line(error: BaseException) -> str:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from .files import check_new, check_suffix, kind_of, opened_scan
+from .files import check_new, check_suffix, kind_of
 from .options import alignment_option, chunks_option, cluster_options, overwrite_option, quiet_option
 from .running import working_on
 
@@ -87,7 +87,7 @@ def convert_command(
     contradict them, are left out.
     """  # noqa: D301 - click reads the \b
     from mumott_dask.monitor import watch_computation
-    from mumott_dask.scan import write_scan
+    from mumott_dask.scan import open_scan, write_scan
     from mumott_dask.scan.hdf5_writer import write_hdf5
 
     suffix = Path(out).suffix.lower()
@@ -97,8 +97,8 @@ def convert_command(
         raise click.UsageError("--link needs an HDF5 output, a name that ends in .h5")
     if (workers or scheduler) and suffix != ".zarr":
         raise click.UsageError("--workers and --scheduler need a .zarr output: one process writes the others")
-    with working_on(workers, scheduler) as threads:
-        opened = opened_scan(scan, threads, chunks or (None if threads else "auto"))
+    with working_on(workers, scheduler):
+        opened = open_scan(scan, chunks=chunks or "auto")  # as files are cut: each task writes one
         if alignment is not None:
             opened = _aligned(opened, alignment)
         computations = len(opened.unify_chunks().chunksizes["projection"]) if suffix in _HDF5 else 1

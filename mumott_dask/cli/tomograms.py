@@ -71,8 +71,8 @@ def reconstruct_command(
 
     check_suffix(output, *_TOMOGRAMS)
     check_new(output, overwrite, scan, alignment)
-    with working_on(workers, scheduler) as threads:
-        opened = opened_scan(scan, threads, chunks)
+    with working_on(workers, scheduler) as capacity:
+        opened = opened_scan(scan, capacity, chunks)
         if alignment is not None:
             opened = with_offsets(opened, alignment)
         with nullcontext() if quiet else watch_reconstruction() as watch:

@@ -61,8 +61,8 @@ def validate_command(
     if plot is not None:
         check_suffix(plot, ".png", ".pdf", ".svg")
         check_new(plot, overwrite, scan, alignment)
-    with working_on(workers, scheduler) as threads:
-        opened = opened_scan(scan, threads, chunks)
+    with working_on(workers, scheduler) as capacity:
+        opened = opened_scan(scan, capacity, chunks)
         with nullcontext() if quiet else watch_validation() as watch:
             checked = validate(opened, alignment, iterations, watch)
     click.echo(summaries.text(_summary(checked)))

@@ -4,6 +4,7 @@ In: mumott's HDF5 files, this project's Zarr stores, or plain arrays. Out: an :c
 passed :func:`validate_scan`. Stands on ``geometry`` and ``errors`` alone.
 """
 
+from .chunk_sizes import Capacity as Capacity
 from .geometry_file import read_geometry as read_geometry
 from .geometry_file import write_geometry as write_geometry
 from .making import make_scan as make_scan

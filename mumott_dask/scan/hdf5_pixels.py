@@ -9,34 +9,38 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Literal
 
 import dask.array as da
 import numpy as np
 from dask.base import tokenize
 from numpy.typing import NDArray
 
+from .chunk_sizes import Capacity, Chunks, chunk_length
 from .finite import finite_image
 from .hdf5_file import Members, hdf5_file
 from .mumott_headers import projection_members
 
-Chunks = tuple[int, ...]
+Lengths = tuple[int, ...]
 
 
 def projection_chunks(
-    chunks: int | Literal["auto"] | None, count: int, image: tuple[int, int], depth: int
-) -> Chunks | None:
+    chunks: Chunks, count: int, image: tuple[int, int], depth: int, path: Path
+) -> Lengths | None:
     """Projections in each chunk; None where the scan is not to be chunked.
 
     Parameters
     ----------
-    chunks : int, "auto" or None
+    chunks : int, Capacity, "auto" or None
         Projections a chunk; ``"auto"`` keeps the deepest variable within Dask's ``array.chunk-size``.
     count, image, depth : int, (J, K), int
         Projections, pixels of each, and segments of each pixel (at least 1).
+    path : path
+        What the log calls the scan.
     """
     if chunks is None:
         return None
+    if isinstance(chunks, Capacity):
+        chunks = chunk_length(count, 4 * image[0] * image[1] * depth, chunks, str(path))
     shape = (count, *image, depth)
     return da.core.normalize_chunks((chunks, -1, -1, -1), shape=shape, dtype=np.float32)[0]
 
@@ -46,7 +50,7 @@ def read_images(
     member: str,
     names: Sequence[str],
     shape: tuple[int, ...],
-    chunks: Chunks | None,
+    chunks: Lengths | None,
     nonfinite: float | None,
 ) -> NDArray[np.float32] | da.Array:
     """Read one of the file's variables, float32, with 0 where a smaller projection is padded."""
@@ -54,13 +58,15 @@ def read_images(
 
 
 def read_weights(
-    path: Path, names: Sequence[str], shape: tuple[int, ...], chunks: Chunks | None, nonfinite: float | None
+    path: Path, names: Sequence[str], shape: tuple[int, ...], chunks: Lengths | None, nonfinite: float | None
 ) -> NDArray[np.float32] | da.Array:
     """Read the weights, float32: 1 where the file has none, 0 in the padding."""
     return _stack(path, names, shape, chunks, partial(_weights, depth=shape[2:], nonfinite=nonfinite))
 
 
-def unit_weights(count: int, shape: tuple[int, ...], chunks: Chunks | None) -> NDArray[np.float32] | da.Array:
+def unit_weights(
+    count: int, shape: tuple[int, ...], chunks: Lengths | None
+) -> NDArray[np.float32] | da.Array:
     """Weights of a scan that masks nothing."""
     if chunks is None:
         return np.ones((count, *shape), np.float32)
@@ -71,7 +77,7 @@ ImageReader = Callable[[Members], NDArray]
 
 
 def _stack(
-    path: Path, names: Sequence[str], shape: tuple[int, ...], chunks: Chunks | None, read: ImageReader
+    path: Path, names: Sequence[str], shape: tuple[int, ...], chunks: Lengths | None, read: ImageReader
 ) -> NDArray[np.float32] | da.Array:
     if chunks is None:
         return _read_stack(np.array(names), path, shape, read)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import xarray as xr
 
 from mumott_dask.errors import ScanError
 
+from .chunk_sizes import Chunks
 from .finite import finite_scan
 from .hdf5_extras import GROUP, IMAGES, with_extras
 from .hdf5_file import HDF5_FAULTS, hdf5_file, one_line
@@ -21,9 +22,7 @@ from .schema import IMAGE_DIMS, SCHEMA_VERSION, STACK_DIMS, validate_scan
 from .volume import default_volume_shape
 
 
-def open_hdf5(
-    path: Path, chunks: int | Literal["auto"] | None = None, nonfinite: float | None = None
-) -> xr.Dataset:
+def open_hdf5(path: Path, chunks: Chunks = None, nonfinite: float | None = None) -> xr.Dataset:
     """Open a mumott scan in HDF5; the arguments are those of :func:`mumott_dask.open_scan`."""
     with hdf5_file(path) as file:
         root = root_header(file)
@@ -61,14 +60,14 @@ def _add_pixels(
     path: Path,
     headers: Sequence[ProjectionHeader],
     root: RootHeader,
-    chunks: int | Literal["auto"] | None,
+    chunks: Chunks,
     nonfinite: float | None,
 ) -> None:
     names = [header.name for header in headers]
     image = padded_shape(headers)
     data_depth = _data_depth(path, headers, root)
     weight_depth = _weight_depth(path, headers, data_depth)
-    per_chunk = projection_chunks(chunks, len(headers), image, max(data_depth, weight_depth, 1))
+    per_chunk = projection_chunks(chunks, len(headers), image, max(data_depth, weight_depth, 1), path)
 
     diode = read_images(path, "diode", names, image, per_chunk, nonfinite)
     scan["diode"] = IMAGE_DIMS, diode, {"kind": "transmission"}

@@ -4,30 +4,31 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import xarray as xr
 
 from mumott_dask.errors import ScanError
 
+from .chunk_sizes import Capacity, Chunks
 from .finite import check_replacement, finite_scan
 from .hdf5_reader import open_hdf5
 
 
 def open_scan(
-    path: str | os.PathLike[str], chunks: int | Literal["auto"] | None = None, nonfinite: float | None = None
+    path: str | os.PathLike[str], chunks: Chunks = None, nonfinite: float | None = None
 ) -> xr.Dataset:
     """Open a scan: mumott's HDF5, or a Zarr store of this project.
 
     Parameters
     ----------
     path : str or path
-    chunks : int, "auto" or None
+    chunks : int, Capacity, "auto" or None
         Projections in each chunk. With None everything is read at once into NumPy arrays, the detector
         segments (``data``) included. Otherwise no pixel is read before it is asked for: the variables are
         Dask arrays whose tasks open the file where they run and read their own projections alone.
-        ``"auto"`` keeps chunks within Dask's ``array.chunk-size``.
+        What `mumott_dask.cluster.capacity` finds, to choose them for the threads and the memory that there
+        are. ``"auto"``, which is for streaming a scan, keeps them within Dask's ``array.chunk-size``.
     nonfinite : float, optional
         What replaces NaN and infinite pixels. Without it they are an error, which for a chunked scan comes
         when the chunk is read.
@@ -59,7 +60,7 @@ def open_scan(
     return open_hdf5(path, chunks, nonfinite)
 
 
-def _open_directory(path: Path, chunks: int | Literal["auto"] | None, nonfinite: float | None) -> xr.Dataset:
+def _open_directory(path: Path, chunks: Chunks, nonfinite: float | None) -> xr.Dataset:
     if not (path / "zarr.json").is_file():
         older = any((path / name).exists() for name in (".zgroup", ".zarray", ".zmetadata"))
         held = "a Zarr store of format 2" if older else "a directory without 'zarr.json'"
@@ -71,5 +72,5 @@ def _open_directory(path: Path, chunks: int | Literal["auto"] | None, nonfinite:
 
 def _check_chunks(chunks: object) -> None:
     whole = isinstance(chunks, int | np.integer) and chunks is not True and chunks > 0
-    if not (chunks is None or chunks == "auto" or whole):
+    if not (chunks is None or chunks == "auto" or isinstance(chunks, Capacity) or whole):
         raise ScanError(f"chunks is {chunks!r}, expected a number of projections, 'auto' or None")

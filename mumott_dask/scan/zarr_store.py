@@ -25,6 +25,7 @@ from zarr.errors import UnstableSpecificationWarning, ZarrUserWarning
 from mumott_dask.errors import ScanError
 
 from .atomic import replacing
+from .chunk_sizes import Capacity, Chunks, chunk_length
 from .schema import SCHEMA_VERSION, validate_scan
 from .zarr_damage import check_whole, damage
 from .zarr_layout import SHARD_BYTES, encoding, rows, with_whole_shards
@@ -88,9 +89,7 @@ def store_dataset(dataset: xr.Dataset, path: Path, kind: Kind) -> None:
         )
 
 
-def open_dataset(
-    path: str | os.PathLike[str], kind: Kind = "scan", chunks: int | str | None = None
-) -> xr.Dataset:
+def open_dataset(path: str | os.PathLike[str], kind: Kind = "scan", chunks: Chunks = None) -> xr.Dataset:
     """Open a Zarr store that :func:`write_dataset` wrote.
 
     Parameters
@@ -98,11 +97,11 @@ def open_dataset(
     path : path
     kind : {"scan", "alignment", "unfinished alignment", "tomogram"}
         What it must hold.
-    chunks : int or "auto", optional
+    chunks : int, Capacity or "auto", optional
         By default everything is loaded, as NumPy arrays. Otherwise images and tomograms become Dask arrays
         that read the store when they are computed: `chunks` projections (x layers of a tomogram) in each
         chunk, raised to whole inner chunks of the store (about 1 MB) where they are longer than one, or the
-        length of a shard (about 64 MB).
+        length of a shard (about 64 MB). For a `Capacity`, chunks of a scan are as `chunk_length` says.
 
     Raises
     ------
@@ -126,7 +125,7 @@ def open_dataset(
     return dataset.drop_encoding()
 
 
-def open_zarr(path: str | os.PathLike[str], chunks: int | str | None = None) -> xr.Dataset:
+def open_zarr(path: str | os.PathLike[str], chunks: Chunks = None) -> xr.Dataset:
     """Open a scan; see :func:`open_dataset`."""
     scan = open_dataset(path, "scan", chunks)
     validate_scan(scan, str(path))
@@ -189,9 +188,12 @@ def _article(kind: str) -> str:
 
 
 def _lazy_variables(
-    path: Path, group: zarr.Group, dataset: xr.Dataset, kind: Kind, chunks: int | str
+    path: Path, group: zarr.Group, dataset: xr.Dataset, kind: Kind, chunks: int | str | Capacity
 ) -> dict[Hashable, xr.Variable]:
-    if chunks != "auto" and (isinstance(chunks, str | bool) or chunks < 1):
+    exact = _length_for(chunks, path, dataset) if isinstance(chunks, Capacity) and kind == "scan" else None
+    if isinstance(chunks, Capacity):
+        chunks = "auto"
+    elif chunks != "auto" and (not isinstance(chunks, int) or isinstance(chunks, bool) or chunks < 1):
         raise ScanError(f"{path}: chunks is {chunks!r}, expected a number of projections, 'auto' or None")
     main = "projection" if kind == "scan" else "x"
     lazy: dict[Hashable, xr.Variable] = {}
@@ -199,9 +201,18 @@ def _lazy_variables(
         if variable.ndim < 3 or not variable.size:
             continue
         cut, dim = rows(dataset, variable.dims[0]), variable.dims[0]
-        length = cut.shard if chunks == "auto" or dim != main else _aligned(int(chunks), cut.inner)
+        if dim == main and exact is not None:
+            length = exact
+        else:
+            length = cut.shard if chunks == "auto" or dim != main else _aligned(int(chunks), cut.inner)
         lazy[name] = xr.Variable(variable.dims, _lazy(path, str(name), variable, length), variable.attrs)
     return lazy
+
+
+def _length_for(capacity: Capacity, path: Path, scan: xr.Dataset) -> int:
+    """Projections in a chunk; where they share the store's inner chunks, those are read twice."""
+    sizes = [v.nbytes / v.sizes["projection"] for v in scan.values() if "projection" in v.dims]
+    return chunk_length(scan.sizes["projection"], max(sizes), capacity, str(path))
 
 
 def _aligned(chunks: int, inner: int) -> int:

@@ -229,7 +229,10 @@ def test_workers_and_a_scheduler_find_the_same(command, scan_path, result_path, 
     expected = open_alignment(result_path)
     done = command("align", scan_path, "-o", tmp_path / "workers.zarr", "--quiet", "--workers", 2)
     assert done.returncode == 0, done.stderr
-    assert done.stderr.startswith("mumott-dask: 2 workers, dashboard at http://")
+    workers, chunks = done.stderr.splitlines()
+    assert workers.startswith("mumott-dask: 2 workers, dashboard at http://")
+    assert chunks.startswith(f"mumott-dask: {scan_path}: ")
+    assert " chunks of " in chunks
     with cluster.local(workers=1, threads=2, dashboard_address=None) as client:
         address = client.scheduler.address
         done = command(
