@@ -28,6 +28,7 @@ from dask.task_spec import Task, TaskRef
 from mumott_dask import arrays, geometry, placement
 
 from .numpy_arrays import weighted_residual
+from .splines import HALO
 
 Projector = Any  #: it stands above this file, and is called by its methods alone
 
@@ -39,7 +40,7 @@ def forward(projector: Projector, volume: Any, chunks: Sequence[int] | None) -> 
     lengths = tuple(chunks) if chunks is not None else (len(projector),)
     volume = in_slabs(projector, volume)
     tasks = _Tasks(projector, lengths, volume.chunks[0], volume.shape[3:])
-    tasks.project("projections", _projections, volume, [()] * len(lengths))
+    tasks.project("projections", _blocks(volume), [()] * len(lengths), _forward, zeros=volume.ndim - 1)
     sides = (*projector.detector_shape, *volume.shape[3:])
     return tasks.array("projections", (lengths, *((n,) for n in sides)), np.float32, volume)
 
@@ -64,7 +65,7 @@ def gradient(
         (whole,) = _blocks(volume)
         tasks.sum_back("gradient", _gradient, [(whole, *each) for each in measured])
     else:
-        residuals = tasks.project("residual", _residual, volume, measured)
+        residuals = tasks.project("residual", _blocks(volume), measured, _forward, _residual)
         tasks.sum_back("gradient", _adjoint, [(each,) for each in residuals])
     inputs = data, weights, volume
     return tasks.volume("gradient", *inputs), tasks.array("loss", (), np.float64, *inputs)
@@ -74,17 +75,15 @@ def map_projections(
     projector: Projector, function: Callable[..., Any], volume: Any, *images: da.Array, **settings: Any
 ) -> da.Array:
     """Few numbers a projection, (projection, number), from the chunk that each lives in."""
-    stacks = [_whole(stack) for stack in images]
-    volume = in_slabs(projector, volume).rechunk({0: -1})
-    (whole,) = _blocks(volume)
-    tasks = _Tasks(projector, stacks[0].chunks[0], volume.chunks[0])
+    stacks, slabs = [_whole(stack) for stack in images], projector.slab_lengths
+    tasks = _Tasks(projector, stacks[0].chunks[0], slabs)
+    pieces, halos = _with_halos(volume, slabs)
     rows, call = list(zip(*map(_blocks, stacks), strict=True)), partial(function, **settings)
-    for worker, line in tasks.lines:
-        before = None
-        for i in line:
-            arguments = tasks.parts[0][i], whole, *rows[i]
-            before = tasks.add("numbers", (i, 0), worker, _after, before, call, *arguments)
-    return tasks.array("numbers", (stacks[0].chunks[0], (np.nan,)), np.float64, volume, *stacks)
+    see, then = (
+        (_itself, call) if len(slabs) == 1 else (partial(_reprojected, halos), partial(_numbers, call))
+    )
+    tasks.project("numbers", [ref for piece in pieces for ref in _blocks(piece)], rows, see, then, zeros=1)
+    return tasks.array("numbers", (stacks[0].chunks[0], (np.nan,)), np.float64, *pieces, *stacks)
 
 
 def in_slabs(projector: Projector, volume: Any) -> da.Array:
@@ -92,6 +91,23 @@ def in_slabs(projector: Projector, volume: Any) -> da.Array:
     if arrays.is_chunked(volume):
         return _whole(volume)
     return arrays.in_slabs(volume, projector.slab_lengths)
+
+
+def _with_halos(volume: Any, slabs: Sequence[int]) -> tuple[list[da.Array], list[tuple[int, int]]]:
+    """Slabs with the planes around them that splines need, one block each, and how many those are."""
+    ends, side = np.cumsum(slabs), sum(slabs)
+    halos = [
+        (min(HALO, int(end) - n), min(HALO, side - int(end))) for end, n in zip(ends, slabs, strict=True)
+    ]
+    pieces = []
+    for end, n, (before, after) in zip(ends, slabs, halos, strict=True):
+        planes = volume[end - n - before : end + after]
+        pieces.append(
+            _whole(planes).rechunk({0: -1})
+            if arrays.is_chunked(volume)
+            else arrays.in_slabs(planes, [len(planes)])
+        )
+    return pieces, halos
 
 
 class _Sum(NamedTuple):
@@ -130,9 +146,14 @@ class _Tasks:
         self._places[key] = worker
         return TaskRef(key)
 
-    def project(self, name: str, last: Any, volume: da.Array, rest: list[Any]) -> list[Any]:
-        """What each chunk sees of all slabs, summed, by ``last(part, slab, so far, *rest)`` at last."""
-        slabs: list[Any] = _blocks(volume)
+    def project(
+        self, name: str, slabs: list[Any], rest: list[Any], see: Any, then: Any = None, zeros: int = 2
+    ) -> list[Any]:
+        """What each chunk sees of all slabs, summed; ``then(part, images, *rest)`` of the sum, if given.
+
+        ``see(s, part, slab)`` makes images of slab s. The last tasks of the chunks become the layer `name`,
+        their keys of so many zeros.
+        """
         if len(slabs) > 1:  # under names of their own, so that workers let them go when all have seen them
             slabs = [self.add("slab", (s,), self._owners[s], _same, slab) for s, slab in enumerate(slabs)]
         seen: list[Any] = [None] * len(rest)
@@ -140,12 +161,12 @@ class _Tasks:
             before = None
             for s, slab in enumerate(slabs):
                 for i in line:
-                    what = self.parts[s][i], slab, seen[i]
+                    what = see, s, self.parts[s][i], slab, seen[i]
                     if s < len(slabs) - 1:
-                        before = self.add("seen", (s, i), worker, _after, before, _projections, *what)
+                        before = self.add("seen", (s, i), worker, _after, before, _seen, *what)
                     else:
-                        index = (i, *(0 for _ in self._rest))
-                        before = self.add(name, index, worker, _after, before, last, *what, *rest[i])
+                        index = (i, *(0,) * zeros)
+                        before = self.add(name, index, worker, _after, before, _seen, *what, then, *rest[i])
                     seen[i] = before
         return seen
 
@@ -250,17 +271,41 @@ def _after(_: Any, call: Callable[..., Any], *arguments: Any) -> Any:
     return call(*arguments)
 
 
-def _projections(part: Projector, slab: Any, seen: Any) -> Any:
-    images = part.forward(slab)
+def _seen(see: Any, s: int, part: Projector, slab: Any, seen: Any, then: Any = None, *rest: Any) -> Any:
+    images = see(s, part, slab)
     if seen is not None:
         images += seen
-    return images
+    return images if then is None else then(part, images, *rest)
 
 
-def _residual(
-    part: Projector, slab: Any, seen: Any, data: Any, weights: Any, background: int
-) -> tuple[Any, Any]:
-    return weighted_residual(_projections(part, slab, seen), data, weights, background)
+def _forward(_: int, part: Projector, slab: Any) -> Any:
+    return part.forward(slab)
+
+
+def _reprojected(halos: list[tuple[int, int]], s: int, part: Projector, slab: Any) -> Any:
+    return part.reproject(slab, halos[s])
+
+
+def _itself(_: int, __: Projector, volume: Any) -> Any:
+    return volume
+
+
+def _residual(_: Projector, images: Any, data: Any, weights: Any, background: int) -> tuple[Any, Any]:
+    return weighted_residual(images, data, weights, background)
+
+
+class _Reprojected(NamedTuple):
+    """What stands for a projector where no task has the whole volume, but all its slabs have been seen."""
+
+    images: Any
+
+    def reproject(self, volume: None) -> Any:
+        """The reprojected images."""
+        return self.images
+
+
+def _numbers(function: Callable[..., Any], _: Projector, images: Any, *measured: Any) -> Any:
+    return function(_Reprojected(images), None, *measured)
 
 
 def _adjoint(part: Projector, so_far: Any, images: Any) -> tuple[Any, Any]:

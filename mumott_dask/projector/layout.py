@@ -45,8 +45,12 @@ def blocks(images: NDArray[Any]) -> Floats:
     return laid_out
 
 
-def slabs(beam: ParallelBeam, volume: NDArray[Any], size: int) -> Iterator[tuple[Any, ...]]:
+def slabs(
+    beam: ParallelBeam, volume: NDArray[Any], size: int, wanted: NDArray[np.bool_] | None = None
+) -> Iterator[tuple[Any, ...]]:
     """Slices of a volume (x, y, z[, channel]) across the dominant axis, so many as take about `size` bytes.
+
+    For the projections that are wanted, (projection,); all by default.
 
     Yields
     ------
@@ -60,8 +64,9 @@ def slabs(beam: ParallelBeam, volume: NDArray[Any], size: int) -> Iterator[tuple
     step : (projection,) float32
     """
     axes, first, second, step = beam.rays
-    for main in np.unique(axes[:, 0]):
-        numbers = np.flatnonzero(axes[:, 0] == main)
+    mains = axes[:, 0] if wanted is None else np.where(wanted, axes[:, 0], -1)
+    for main in np.unique(mains[mains >= 0]):
+        numbers = np.flatnonzero(mains == main)
         slices = volume.transpose(*axes[numbers[0]], *range(3, volume.ndim))
         thick = max(1, size // max(1, 4 * slices[0].size) // LANES) * LANES
         for begin in range(0, len(slices), thick):

@@ -80,13 +80,15 @@ class Projector(ParallelBeam):
             return dask_blocks.forward(self, volume, chunks)
         return numpy_arrays.forward(self, volume)
 
-    def reproject(self, volume: NDArray[np.float32]) -> NDArray[np.float32]:
+    def reproject(self, volume: NDArray[np.float32], halo: tuple[int, int] = (0, 0)) -> NDArray[np.float32]:
         """Line integrals with cubic splines in the slices: to compare with images to a thousandth of a pixel.
 
         Parameters
         ----------
         volume : (x, y, z) array
             NumPy.
+        halo : (before, after)
+            Planes that it has more along x, of what lies around it: splines bend with their neighbours.
 
         Returns
         -------
@@ -97,8 +99,9 @@ class Projector(ParallelBeam):
         `forward` interpolates linearly, which shifts and blurs an image according to where its rays pass
         between the voxels. Costs between two and three times as much.
         """
-        self._check(volume, self.volume_shape, "volume")
-        return splines.reproject(self, volume)
+        x, y, z = self.volume_shape
+        self._check(volume, (x + sum(halo), y, z), "volume")
+        return splines.reproject(self, volume, halo)
 
     def adjoint(self, projections: Array) -> Array:
         """Sum over projections of what lands where each voxel does.

@@ -1,6 +1,7 @@
 """The projector on Dask arrays: the same numbers as on NumPy arrays, lazily, with one task a chunk."""
 
 import pickle
+from dataclasses import replace
 
 import cloudpickle
 import dask
@@ -159,6 +160,60 @@ def test_nothing_is_computed_before_it_is_asked_for(projector):
         assert is_dask_collection(array)
         with pytest.raises(AssertionError, match="computed"):
             array.compute()
+
+
+WIDE = (40, 20, 9)
+in_slabs = pytest.mark.parametrize("slabs", [2, 3, 40])
+
+
+@pytest.fixture(scope="module")
+def wide():
+    """A volume with room for the slabs' halos, which all directions of rays cross."""
+    j, k = np.random.default_rng(1).normal(0, 1.5, (2, COUNT))
+    return Projector(Rotation.random(COUNT, rng=1).as_matrix(), j, k, WIDE, (26, 24))
+
+
+@in_slabs
+@every_channel
+def test_projections_and_gradients_in_slabs(wide, slabs, channels):
+    """To a few times the rounding of the volume as a whole, slab borders or not."""
+    volume, data = random((*WIDE, *channels)), random((*wide.shape, *channels), 1)
+    weights = random(data.shape, 2)
+    held, held_weights = chunked(data, (5, 5, 3)), chunked(weights, (5, 5, 3))
+    parts = replace(wide, slabs=slabs)
+    expected, expected_loss = wide.gradient(volume, data, weights)
+    gradient, loss = parts.gradient(volume, held, held_weights)
+    assert gradient.numblocks[0] == slabs
+    assert_close(gradient, expected)
+    assert float(loss) == pytest.approx(expected_loss, rel=1e-6)
+    assert_close(parts.forward(volume, (5, 5, 3)), wide.forward(volume))
+    assert parts.adjoint(held).numblocks[0] == slabs
+    assert_close(parts.adjoint(held), wide.adjoint(data))
+    kept = gradient.persist()
+    assert_close(parts.forward(kept, (5, 5, 3)), wide.forward(expected))
+
+
+def assert_close(found, expected):
+    np.testing.assert_allclose(found.compute(), expected, rtol=0, atol=5e-6 * np.abs(expected).max())
+
+
+def reprojected(projector, volume, images, of_all):
+    predicted = projector.reproject(volume)
+    return np.stack([(predicted * images).sum(axis=(1, 2)), predicted.max(axis=(1, 2)), of_all], axis=1)
+
+
+@in_slabs
+@pytest.mark.parametrize("lies", ["here", "on workers"])
+def test_splines_bend_alike_in_slabs(wide, slabs, lies):
+    """A rough volume, whose splines know their neighbours a dozen planes away."""
+    volume, images = random(WIDE) - 0.5, random(wide.shape)
+    of_all = np.arange(COUNT) / COUNT
+    expected = reprojected(wide, volume, images, of_all)
+    parts = replace(wide, slabs=slabs)
+    given = volume if lies == "here" else da.from_array(volume, chunks=(4, -1, -1))
+    held = chunked(images, (5, 5, 3)), da.from_array(of_all, chunks=5)
+    found = parts.map_projections(reprojected, given, *held).compute()
+    np.testing.assert_allclose(found, expected, rtol=0, atol=5e-6 * np.abs(expected).max())
 
 
 class Tasks(Callback):
