@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from . import arrays
 from .errors import ScanError
 from .measured import Signal, checked_signal, signal_and_mask
-from .projector import Projector
+from .projector import Projector, VolumeChunks, with_slabs
 from .scan import open_scan
 
 Volume = NDArray[np.float32]
@@ -143,6 +143,7 @@ def reconstruct(
     variable: str | None = None,
     segment: int | None = None,
     transmission_corrected: bool | None = None,
+    volume_chunks: VolumeChunks = None,
     watch: Callable[[int, int, float], None] | None = None,
 ) -> xr.DataArray:
     """Tomogram of a scan with the geometry that it holds, by MITRA.
@@ -167,6 +168,9 @@ def reconstruct(
     transmission_corrected : bool, optional
         Whether ``"data"`` is divided by what the diode reads of the scan's open beam, which takes out the
         absorption and the flux's drift; by default where there is a diode.
+    volume_chunks : int, "auto" or None
+        For chunked scans: thickness of the slabs along x, voxels, that the tomogram is held in by the
+        workers while it is worked on; ``"auto"`` for one that their memory has room for, None for whole.
     watch : callable, optional
         Called after each iteration with its number from 1, the largest number, and the loss.
 
@@ -187,7 +191,7 @@ def reconstruct(
     scan = open_scan(scan) if not isinstance(scan, xr.Dataset) else scan
     if iterations < 1:
         raise ScanError(f"iterations is {iterations}, expected at least 1")
-    projector = Projector.from_scan(scan)
+    projector = with_slabs(Projector.from_scan(scan), volume_chunks)
     if start is not None and start.shape != projector.volume_shape:
         raise ScanError(f"start has shape {start.shape}, expected the scan's volume {projector.volume_shape}")
     signal = checked_signal(scan, variable, segment, transmission_corrected)

@@ -12,8 +12,9 @@ from pathlib import Path
 import numpy as np
 import xarray as xr
 
+from mumott_dask.errors import ScanError
 from mumott_dask.measured import signal_and_mask
-from mumott_dask.projector import Projector
+from mumott_dask.projector import Projector, VolumeChunks, with_slabs
 from mumott_dask.scan import open_scan
 from mumott_dask.scan.schema import validate_scan
 
@@ -53,6 +54,7 @@ def align(
     gauge: Gauge = "auto",
     iterations: int | None = None,
     tolerance: float = 0.001,
+    volume_chunks: VolumeChunks = None,
     checkpoint: str | PathLike[str] | None = None,
     overwrite: bool = False,
     watch: Callable[[AlignmentStep], None] | None = None,
@@ -113,6 +115,10 @@ def align(
         The largest number of outer iterations over all stages.
     tolerance : float, pixels
         The alignment has converged when the largest step is smaller.
+    volume_chunks : int, "auto" or None
+        For chunked scans: thickness of the slabs along x, voxels, that the tomogram is held in by the workers
+        while it is worked on; ``"auto"`` for one that their memory has room for, None for whole. Not with
+        rotations that are refined.
     checkpoint : path, optional
         Zarr store that is written after each outer iteration, and holds the alignment in the end. Where it is
         there already, of the same scan with the same settings but interrupted or killed, it is gone on with,
@@ -166,6 +172,7 @@ def align(
         gauge=gauge,
         iterations=iterations,
         tolerance=tolerance,
+        volume_chunks=volume_chunks,
         checkpoint=checkpoint,
         overwrite=overwrite,
     )
@@ -204,6 +211,7 @@ def align_steps(
     gauge: Gauge = "auto",
     iterations: int | None = None,
     tolerance: float = 0.001,
+    volume_chunks: VolumeChunks = None,
     checkpoint: str | PathLike[str] | None = None,
     overwrite: bool = False,
 ) -> Generator[AlignmentStep, None, xr.Dataset]:
@@ -240,13 +248,16 @@ def align_steps(
         segment,
         transmission_corrected,
     )
+    projector = with_slabs(Projector.from_scan(scan), volume_chunks)
+    if projector.slabs > 1 and settings.unknowns.rotations:
+        raise ScanError(f"volume_chunks is {volume_chunks!r}, expected None where rotations are refined")
     begin = given_start(scan, start)
     asked = question(scan, settings, start, (begin.j, begin.k))
     stored = None if checkpoint is None else begun(checkpoint, asked, overwrite)
     progress: Progress | None = None
     verdict = (False, INTERRUPTED)
     try:
-        level, settings = _with_room(_measured(scan, settings), settings)
+        level, settings = _with_room(_measured(scan, settings, projector), settings)
         scan = scan.drop_vars(scan.data_vars)  # all that is asked of it now is its geometry
         settings = replace(settings, gauge=_chosen_gauge(settings, begin))
         kept = None if checkpoint is None else Checkpoint(Path(checkpoint), asked, image_sums(level))
@@ -285,12 +296,12 @@ def _continued(level: Level, settings: Settings, progress: Progress) -> Iterator
         yield Progress(history, state)
 
 
-def _measured(scan: xr.Dataset, settings: Settings) -> Level:
+def _measured(scan: xr.Dataset, settings: Settings, projector: Projector) -> Level:
     data, mask = signal_and_mask(scan, settings.signal)
     if settings.excluded.any():
         mask = mask * ~settings.excluded[:, None, None]
     counting = settings.signal.kind == "transmission"
-    return whole_level(Projector.from_scan(scan), data, mask, settings.window, counting)
+    return whole_level(projector, data, mask, settings.window, counting)
 
 
 def _with_room(level: Level, settings: Settings) -> tuple[Level, Settings]:

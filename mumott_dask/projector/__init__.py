@@ -4,5 +4,6 @@ In: a scan's geometry and volumes or projections as NumPy or Dask arrays. Out: t
 """
 
 from .operator import Projector
+from .slabs import VolumeChunks, with_slabs
 
-__all__ = ["Projector"]
+__all__ = ["Projector", "VolumeChunks", "with_slabs"]

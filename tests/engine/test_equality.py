@@ -1,0 +1,59 @@
+"""The same results from any number of workers, chunks and slabs."""
+
+import numpy as np
+import pytest
+from distributed import Client
+
+import mumott_dask as md
+
+
+@pytest.fixture(params=[1, 2, 4], scope="module")
+def workers(request):
+    """So many workers, each of them a thread of this process."""
+    with Client(
+        processes=False, n_workers=request.param, threads_per_worker=1, dashboard_address=None
+    ) as client:
+        yield client
+
+
+@pytest.fixture(scope="module")
+def expected(scan):
+    return md.reconstruct(scan, iterations=6), md.align(scan, method="optical-flow", iterations=4)
+
+
+@pytest.mark.parametrize(
+    ("chunks", "volume_chunks"), [(4, None), (8, 5), ((20, 1, 11), 9), (32, 12), (8, "auto")], ids=str
+)
+def test_tomograms(workers, scan, expected, chunks, volume_chunks):
+    found = md.reconstruct(scan.chunk(projection=chunks), iterations=6, volume_chunks=volume_chunks)
+    assert_close(found, expected[0])
+
+
+@pytest.mark.parametrize(("chunks", "volume_chunks"), [(5, None), ((20, 1, 11), 7)], ids=str)
+def test_alignments(workers, scan, expected, chunks, volume_chunks):
+    found = md.align(
+        scan.chunk(projection=chunks), method="optical-flow", iterations=4, volume_chunks=volume_chunks
+    )
+    for name in ("j_offset", "k_offset"):
+        np.testing.assert_allclose(found[name], expected[1][name], rtol=0, atol=1e-5)
+    assert_close(found["tomogram"], expected[1]["tomogram"])
+
+
+@pytest.mark.parametrize("method", ["phase-matching", "tutorial"])
+def test_other_methods_in_slabs(scan, method):
+    """On threads, without a cluster."""
+    whole, parts = (
+        md.align(scan.chunk(projection=8), method=method, iterations=2, volume_chunks=thickness)
+        for thickness in (None, 7)
+    )
+    np.testing.assert_allclose(parts["j_offset"], whole["j_offset"], rtol=0, atol=1e-5)
+
+
+def assert_close(found, expected):
+    largest = float(np.abs(expected).max())
+    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-5 * largest)
+
+
+def test_rotations_are_not_refined_in_slabs(scan):
+    with pytest.raises(md.ScanError, match="volume_chunks is 7, expected None where rotations are refined"):
+        md.align(scan.chunk(projection=8), refine_angles=True, volume_chunks=7)
