@@ -9,7 +9,7 @@ from distributed import wait
 
 from mumott_dask import Projector, arrays
 from mumott_dask.measured import signal_and_mask
-from mumott_dask.reconstruction import masked, mitra_steps, sirt_weights
+from mumott_dask.reconstruction import mitra_steps, sirt_weights
 
 whole_and_in_slabs = pytest.mark.parametrize(
     ("steps", "chunks", "slabs"),
@@ -25,7 +25,7 @@ def steps(watched, scan, request):
     chunks, slabs = getattr(request, "param", (8, 1))
     data, mask = signal_and_mask(scan.chunk(projection=scan.sizes["projection"] // chunks))
     projector = replace(Projector.from_scan(scan), slabs=slabs)
-    weights = masked(sirt_weights(projector, arrays.chunk_lengths(data)), mask)
+    weights = sirt_weights(projector, arrays.chunk_lengths(data), mask)
     steps = mitra_steps(projector, data, weights.rays, weights.voxels)
     done(islice(steps, 2))
     watched.finished(), watched.received()
