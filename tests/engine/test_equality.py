@@ -11,7 +11,7 @@ import mumott_dask as md
 def workers(request):
     """So many workers, each of them a thread of this process."""
     with Client(
-        processes=False, n_workers=request.param, threads_per_worker=1, dashboard_address=None
+        processes=False, n_workers=request.param, threads_per_worker=1, dashboard_address=":0"
     ) as client:
         yield client
 
