@@ -8,14 +8,16 @@ import signal
 import socket
 import threading
 from collections.abc import Iterator
+from functools import partial
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
 
 import dask.array as da
 import distributed
 import pytest
 from distributed.client import AllExit
 
-from mumott_dask import ScanError, ScanWarning, cluster
+from mumott_dask import ScanError, ScanWarning, align, cluster, simulate
 
 
 @pytest.fixture(scope="module")
@@ -54,6 +56,40 @@ def test_numba_and_blas_keep_to_one_thread_a_task(client):
     assert set(client.run(lambda: os.environ["OPENBLAS_NUM_THREADS"]).values()) == {
         os.environ.get("OPENBLAS_NUM_THREADS", "1")
     }
+
+
+def _seconds_by_thread():
+    """Time that each thread of a process was busy, by the name that Python knows it by, and of all others."""
+    known = {thread.native_id: thread.name for thread in threading.enumerate()}
+    busy = {"unknown to Python": 0.0}
+    for task in Path("/proc/self/task").iterdir():
+        user, system = (task / "stat").read_text().rsplit(")", 1)[1].split()[11:13]
+        name = known.get(int(task.name), "unknown to Python")
+        busy[name] = busy.get(name, 0.0) + (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
+    return busy
+
+
+@pytest.mark.parametrize(
+    "start",
+    [cluster.local, partial(distributed.Client, processes=True)],
+    ids=["ours", "as others start them"],
+)
+def test_a_worker_computes_on_its_threads_and_no_others(start):
+    settings = {"n_workers": 1, "threads_per_worker": 2} if start is not cluster.local else {}
+    with start(**settings or {"workers": 1, "threads": 2}, dashboard_address=None) as client:
+        align(simulate(shape=(26, 24), tilts=2, rotations=12).chunk(projection=4))
+        (busy,) = client.run(_seconds_by_thread).values()
+        assert busy.pop("unknown to Python") == 0
+        tasks = [seconds for name, seconds in busy.items() if "Dask-Default-Threads" in name]
+        assert len(tasks) == 2
+        assert sum(tasks) > 0
+        assert not any(client.run(_has_threads_of_numba).values())
+
+
+def _has_threads_of_numba():
+    from numba.np.ufunc import parallel
+
+    return parallel._is_initialized
 
 
 def test_workers_outlive_an_interrupt(client):
