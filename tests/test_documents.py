@@ -18,7 +18,7 @@ import mumott_dask
 from mumott_dask import simulate, write_scan
 
 ROOT = Path(__file__).parents[1]
-PAGES = ("README.md", "docs/first_alignment.md")
+PAGES = ("README.md", "docs/first_alignment.md", "docs/workers.md")
 MODULES = sorted(module.name for module in pkgutil.walk_packages(mumott_dask.__path__, "mumott_dask."))
 
 
