@@ -3,10 +3,10 @@ PYTHON ?= python3.11
 BIN := .venv/bin
 PYTEST := $(BIN)/python -m pytest
 
-.PHONY: help demo test lint format docs bench parity lock clean
+.PHONY: help demo test lint format docs bench bench-speed bench-compare parity lock clean
 
 help:  ## list the targets
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
 
 .venv/ready: requirements.lock pyproject.toml
 	$(PYTHON) -m venv .venv
@@ -32,10 +32,18 @@ format: .venv/ready  ## let ruff format and mend what it can
 docs: .venv/ready  ## build the documentation, warnings are errors
 	$(BIN)/sphinx-build -W --keep-going -q -b html docs docs/_build/html
 
+BENCH := $(PYTEST) -s -n 0 -m "" -o python_files="bench_*.py"
+SPEED := kernels projector mumott align start memory sizes
+
 bench: .venv/ready  ## measure speed, memory and accuracy
 	@mkdir -p bench-output
-	$(PYTEST) tests/benchmarks -m "" -o python_files="bench_*.py" --benchmark-only -s \
-	  --benchmark-json bench-output/benchmarks.json
+	$(BENCH) tests/benchmarks --benchmark-json bench-output/benchmarks.json
+
+bench-speed: .venv/ready  ## measure speed and memory alone: docs/speed_table.md, bench-output/speed.json
+	$(BENCH) $(SPEED:%=tests/benchmarks/bench_%.py)
+
+bench-compare: .venv/ready  ## time the commit BEFORE (main) and AFTER (the working tree) in turns
+	$(BIN)/python tests/benchmarks/compare.py $(or $(BEFORE),main) $(AFTER)
 
 .venv-mumott/ready:
 	$(PYTHON) -m venv .venv-mumott

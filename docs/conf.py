@@ -9,7 +9,12 @@ version = release = __version__
 
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx.ext.viewcode"]
 html_theme = "furo"
-exclude_patterns = ["_build", "accuracy_table.md", "accuracy_beyond.md"]  # the latter two are included
+exclude_patterns = [
+    "_build",
+    "accuracy_table.md",
+    "accuracy_beyond.md",
+    "speed_table.md",
+]  # these are included
 autodoc_typehints = "none"
 napoleon_google_docstring = False
 napoleon_use_rtype = False

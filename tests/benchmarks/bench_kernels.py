@@ -5,12 +5,12 @@ loops in one thread that load and add up as many: where one projection's voxels 
 no weights), and all in a row from the nearest cache, which nothing can pass.
 """
 
-import sys
-import time
+from statistics import median
 
 import numba
 import numpy as np
 import pytest
+from measuring import fastest, in_turns
 
 from mumott_dask import Projector
 from mumott_dask.geometry import rotations_from_angles
@@ -19,7 +19,7 @@ from mumott_dask.projector.layout import pairs
 SHAPE, VOLUME = (65, 55), (65, 65, 55)
 TILTS, ROTATIONS = 6, 41
 SAMPLES = TILTS * ROTATIONS * int(np.prod(VOLUME))
-ROUNDS = 10
+RATIOS = "Kernels: ratios, medians of turns"
 
 
 @pytest.fixture(scope="module")
@@ -66,52 +66,30 @@ def plain(projector):
     return lambda: plain_loads(image.ravel(), at), lambda: loads_in_a_row(near, len(at))
 
 
-def fastest(*operations):
-    """Shortest time of each, seconds, measured in turns."""
-    times = np.empty((ROUNDS, len(operations)))
-    for operation in operations:
-        operation()
-    for turn in times:
-        for n, operation in enumerate(operations):
-            start = time.perf_counter()
-            operation()
-            turn[n] = time.perf_counter() - start
-    return times.min(axis=0)
-
-
 def operation(projector, name, channels):
     shape = VOLUME if name == "forward" else projector.shape
     data = np.random.default_rng(0).random((*shape, channels) if channels > 1 else shape, np.float32)
     return lambda: getattr(projector, name)(data)
 
 
-def say(line):
-    sys.stdout.write(f"\n{line}\n")
-
-
 @pytest.mark.parametrize("channels", [1, 4, 32])
 @pytest.mark.parametrize("name", ["forward", "adjoint"])
-def test_speed(benchmark, projector, plain, name, channels):
-    """Samples a second and core, over all threads, and the share of what plain loads reach."""
-    run = operation(projector, name, channels)
-    benchmark.pedantic(run, rounds=ROUNDS, warmup_rounds=1)
-    seconds, *loads = fastest(run, *plain)
-    threads = numba.get_num_threads()
-    speed = SAMPLES * channels / seconds / threads / 1e6
+def test_speed(figure, projector, plain, name, channels):
+    """Samples a second and core, over all threads, beside what plain loads reach."""
+    seconds, *loads = fastest(operation(projector, name, channels), *plain)
+    speed = SAMPLES * channels / seconds / numba.get_num_threads() / 1e6
     there, in_a_row = np.prod(VOLUME) / np.array(loads) / 1e6
-    benchmark.extra_info.update(
-        samples_per_second_and_core=speed, plain_loads=there, plain_loads_in_a_row=in_a_row
-    )
-    say(
-        f"{name}, {channels} channels, {threads} threads: {seconds * 1e3:.1f} ms, "
-        f"{speed:.0f} million samples a second and core "
-        f"(plain loads: {there:.0f} where they lie, {in_a_row:.0f} in a row)"
+    figure(
+        "Kernels: million samples a second and core",
+        f"{name}, {channels} channel{'s' * (channels > 1)}",
+        speed,
+        note=f"plain loads where samples lie: {there:.0f}, in a row: {in_a_row:.0f}",
     )
 
 
 @pytest.mark.skipif(numba.config.NUMBA_NUM_THREADS < 2, reason="there is one core only")
 @pytest.mark.parametrize("name", ["forward", "adjoint"])
-def test_two_threads(benchmark, projector, name):
+def test_two_threads(figure, projector, name):
     """How much faster two threads are than one, and whether a task's kernel is as fast as one thread."""
     alone = operation(projector.single_threaded(), name, 1)
     run = operation(projector, name, 1)
@@ -121,22 +99,16 @@ def test_two_threads(benchmark, projector, name):
         run()
 
     most = numba.get_num_threads()
-    benchmark.pedantic(alone, rounds=ROUNDS, warmup_rounds=1)
-    one, two, task = fastest(lambda: over(1), lambda: over(2), alone)
+    one, two, task = in_turns(lambda: over(1), lambda: over(2), alone).T
     numba.set_num_threads(most)
-    benchmark.extra_info.update(two_threads=one / two, task=task)
-    say(
-        f"{name}: one thread {one * 1e3:.1f} ms, a task {task * 1e3:.1f} ms, "
-        f"two threads {one / two:.2f} times as fast"
-    )
+    figure(RATIOS, f"{name}: two threads against one", median(one / two), aim=1.8, most=False)
+    figure(RATIOS, f"{name}: the kernel of a Dask task against one thread", median(one / task))
 
 
 @pytest.mark.parametrize("name", ["forward", "adjoint"])
-def test_channels(benchmark, projector, name):
+def test_channels(figure, projector, name):
     """How many more channel-samples a second 32 channels give than one."""
     task = projector.single_threaded()
-    many = operation(task, name, 32)
-    benchmark.pedantic(many, rounds=1, warmup_rounds=1)
-    single, several = fastest(operation(task, name, 1), many)
-    benchmark.extra_info["channels"] = 32 * single / several
-    say(f"{name}: 32 channels give {32 * single / several:.2f} times the samples a second of one")
+    one, many = in_turns(operation(task, name, 1), operation(task, name, 32), rounds=5).T
+    what = f"{name}: channel-samples a second, 32 channels against one"
+    figure(RATIOS, what, median(32 * one / many), aim=3, most=False)

@@ -1,6 +1,5 @@
-import sys
-
 import pytest
+from measuring import Figures
 
 import mumott_dask as md
 
@@ -12,11 +11,20 @@ def tutorial_scan():
 
 
 @pytest.fixture(scope="session")
-def report():
-    """Print a measured number beside the bar that it is held against."""
+def _figures():
+    figures = Figures()
+    yield figures
+    if figures.measured:
+        figures.write()
 
-    def line(what, seconds, bar, more=""):
-        verdict = "met" if seconds <= bar else "MISSED"
-        sys.stdout.write(f"\n{what:34}{seconds:8.3f} s   bar {bar:g} s  {verdict}   {more}\n")
 
-    return line
+@pytest.fixture(scope="session")
+def figure(_figures):
+    """Print a figure and put it into the table: group, what, value, unit, aim."""
+    return _figures.add
+
+
+@pytest.fixture(scope="session")
+def compiled():
+    """What an alignment needs is compiled."""
+    md.align(md.simulate((24, 20), tilts=1, rotations=8, jumps=0, jitter=0.1), iterations=1)
