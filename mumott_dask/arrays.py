@@ -28,6 +28,8 @@ is_chunked = is_dask_array
 
 _LARGE = "distributed.admin.large-graph-warning-threshold"  # volumes travel in graphs
 
+_ROOM = 0.1  # of the workers' memory, for images that are made at once
+
 _PROCESS, _numbers = uuid4().hex, count()
 
 BATCH, BATCH_BYTES = 16, 2**20
@@ -58,9 +60,21 @@ def keep_on_workers(*arrays: Any) -> tuple[Any, ...]:
         for array in filter(np.ndim, chunked):
             owners = placement.owners(array.numblocks[0])
             places |= {key: owners[key[1]] for key in flatten(array.__dask_keys__())}
+        wanted = _optimized(chunked)
         with placement.pinning(places), config.set({_LARGE: "1TiB"}):
-            held = iter(persist(*_optimized(chunked), optimize_graph=False))
+            held = iter(persist(*wanted, optimize_graph=False))
     return tuple(next(held) if is_chunked(array) else array for array in arrays)
+
+
+def keep_images(*arrays: Any) -> tuple[Any, ...]:
+    """Chunked images held by the workers where they have room for them; else to be made again when needed.
+
+    A scan's images, masks and weights take several times what these do, and half of the memory is for work.
+    """
+    room = _ROOM * sum(worker.memory for worker in placement.workers()) if any(map(is_chunked, arrays)) else 0
+    if room and sum(array.nbytes for array in arrays if is_chunked(array)) > room:
+        return arrays
+    return keep_on_workers(*arrays)
 
 
 def _optimized(arrays: Sequence[da.Array]) -> list[da.Array]:

@@ -102,8 +102,8 @@ def signal_and_mask(scan: xr.Dataset, signal: Signal | str | None = None) -> tup
     if signal.kind == "transmission":
         value, mask, empty = arrays.in_batches(_absorbance, scan[signal.name].data, pixel_weights(scan))
         report_empty(empty, np.asarray(scan["projection"]))
-        return arrays.keep_on_workers(value, mask)
-    return arrays.keep_on_workers(*arrays.in_batches(_finite, scan[signal.name].data, pixel_weights(scan)))
+        return arrays.keep_images(value, mask)
+    return arrays.keep_images(*arrays.in_batches(_finite, scan[signal.name].data, pixel_weights(scan)))
 
 
 def _absorbance(measured: Any, weights: Any) -> tuple[Any, Any, NDArray[np.bool_]]:
@@ -137,10 +137,10 @@ def _segments(scan: xr.Dataset, signal: Signal) -> tuple[Any, Any]:
         transmitted, seen = _transmitted(scan)
         value = np.where(seen, value / np.where(seen, transmitted, 1), 0).astype(np.float32)
         share = share * seen
-    value, share = arrays.keep_on_workers(value, share)
+    value, share = arrays.keep_images(value, share)
     empty = arrays.of_each_projection(_is_flat, value, share).astype(bool)
     report_empty(empty, np.asarray(scan["projection"]))
-    return arrays.keep_on_workers(value, share * (~empty[:, None, None]).astype(np.float32))
+    return arrays.keep_images(value, share * (~empty[:, None, None]).astype(np.float32))
 
 
 def _transmitted(scan: xr.Dataset) -> tuple[Any, Any]:

@@ -52,7 +52,7 @@ def sirt_weights(projector: Projector, chunks: tuple[int, ...] | None = None, ma
     out = None if arrays.is_chunked(rays) else rays  # in its place, so that no more images are held
     rays = arrays.in_batches(_reciprocal, rays, mask, out=out)
     voxels = _reciprocal(projector.adjoint(arrays.constant(1, projector.shape, chunks)))
-    return SirtWeights(*arrays.keep_on_workers(rays, voxels))
+    return SirtWeights(*arrays.keep_images(rays), *arrays.keep_on_workers(voxels))
 
 
 def _reciprocal(total: Any, mask: Any = 1) -> Any:

@@ -67,7 +67,7 @@ class Aligned:
     def some(self, chosen: NDArray[np.intp]) -> Level:
         """The level of some of the projections."""
         level = self.level
-        data, mask = arrays.keep_on_workers(level.data[chosen], level.mask[chosen])
+        data, mask = arrays.keep_images(level.data[chosen], level.mask[chosen])
         return replace(level, projector=level.projector[chosen], data=data, mask=mask)
 
     def freedom(self, unknowns: Unknowns, chosen: NDArray[np.intp] | slice = slice(None)) -> Flags:

@@ -65,7 +65,7 @@ class Level:
         data, mask = arrays.in_batches(lambda data, mask: _binned(data, mask, n), self.data, self.mask)
         x, y, z = (-(-side // n) for side in self.projector.volume_shape)
         projector = replace(self.projector, volume_shape=(x, y, z), detector_shape=tuple(data.shape[1:]))
-        data, mask = arrays.keep_on_workers(data, mask)
+        data, mask = arrays.keep_images(data, mask)
         window = arrays.bin_images(self.window[None], n)[0]
         return replace(
             self, projector=projector, data=data, mask=mask, window=window, binning=n * self.binning
@@ -76,7 +76,7 @@ def trusting(weights: Any, trust: Floats) -> Any:
     """Weights of pixels (projection, j, k) times what each projection deserves, (projection,), 0 to 1."""
     if np.all(trust == 1):
         return weights
-    return arrays.keep_on_workers(weights * trust.astype(np.float32)[:, None, None])[0]
+    return arrays.keep_images(weights * trust.astype(np.float32)[:, None, None])[0]
 
 
 def whole_level(

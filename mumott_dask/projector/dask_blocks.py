@@ -23,11 +23,12 @@ import dask.array as da
 import numpy as np
 from dask.core import flatten
 from dask.highlevelgraph import HighLevelGraph, MaterializedLayer
-from dask.task_spec import Task, TaskRef
+from dask.task_spec import GraphNode, Task, TaskRef
 
 from mumott_dask import arrays, geometry, placement
 
 from .numpy_arrays import weighted_residual
+from .own_tasks import after, own_tasks
 from .splines import HALO
 
 Projector = Any  #: it stands above this file, and is called by its methods alone
@@ -49,7 +50,8 @@ def adjoint(projector: Projector, projections: da.Array) -> da.Array:
     """Adjoint summed over chunks."""
     projections = _whole(projections)
     tasks = _Tasks(projector, projections.chunks[0], projector.slab_lengths, projections.shape[3:])
-    tasks.sum_back("adjoint", _adjoint, [(image,) for image in _blocks(projections)])
+    images = [(image,) for image in _blocks(projections)]
+    tasks.sum_back("adjoint", _adjoint, images, own_tasks(projections))
     return tasks.volume("adjoint", projections)
 
 
@@ -60,12 +62,13 @@ def gradient(
     data, volume = _whole(data), in_slabs(projector, volume)
     weights = _whole(weights.rechunk(data.chunks))
     tasks = _Tasks(projector, data.chunks[0], volume.chunks[0], data.shape[3:])
+    own = own_tasks(data, weights)
     measured = [(*pair, background) for pair in zip(_blocks(data), _blocks(weights), strict=True)]
     if volume.numblocks[0] == 1:
         (whole,) = _blocks(volume)
-        tasks.sum_back("gradient", _gradient, [(whole, *each) for each in measured])
+        tasks.sum_back("gradient", _gradient, [(whole, *each) for each in measured], own)
     else:
-        residuals = tasks.project("residual", _blocks(volume), measured, _forward, _residual)
+        residuals = tasks.project("residual", _blocks(volume), measured, _forward, _residual, own)
         tasks.sum_back("gradient", _adjoint, [(each,) for each in residuals])
     inputs = data, weights, volume
     return tasks.volume("gradient", *inputs), tasks.array("loss", (), np.float64, *inputs)
@@ -82,7 +85,9 @@ def map_projections(
     see, then = (
         (_itself, call) if len(slabs) == 1 else (partial(_reprojected, halos), partial(_numbers, call))
     )
-    tasks.project("numbers", [ref for piece in pieces for ref in _blocks(piece)], rows, see, then, zeros=1)
+    tasks.project(
+        "numbers", [ref for piece in pieces for ref in _blocks(piece)], rows, see, then, own_tasks(*stacks), 1
+    )
     return tasks.array("numbers", (stacks[0].chunks[0], (np.nan,)), np.float64, *pieces, *stacks)
 
 
@@ -95,18 +100,14 @@ def in_slabs(projector: Projector, volume: Any) -> da.Array:
 
 def _with_halos(volume: Any, slabs: Sequence[int]) -> tuple[list[da.Array], list[tuple[int, int]]]:
     """Slabs with the planes around them that splines need, one block each, and how many those are."""
-    ends, side = np.cumsum(slabs), sum(slabs)
-    halos = [
-        (min(HALO, int(end) - n), min(HALO, side - int(end))) for end, n in zip(ends, slabs, strict=True)
-    ]
-    pieces = []
-    for end, n, (before, after) in zip(ends, slabs, halos, strict=True):
-        planes = volume[end - n - before : end + after]
-        pieces.append(
-            _whole(planes).rechunk({0: -1})
-            if arrays.is_chunked(volume)
-            else arrays.in_slabs(planes, [len(planes)])
-        )
+    side, pieces, halos = sum(slabs), [], []
+    for end, n in zip(np.cumsum(slabs).tolist(), slabs, strict=True):
+        halos.append((min(HALO, end - n), min(HALO, side - end)))
+        planes = volume[end - n - halos[-1][0] : end + halos[-1][1]]
+        if arrays.is_chunked(volume):
+            pieces.append(planes.rechunk(-1))
+        else:
+            pieces.append(arrays.in_slabs(planes, [len(planes)]))
     return pieces, halos
 
 
@@ -131,7 +132,7 @@ class _Tasks:
         channels: tuple[int, ...] = (),
     ) -> None:
         self._token = arrays.new_name("")
-        self._layers: dict[str, dict[Any, Task]] = {}
+        self._layers: dict[str, dict[Any, GraphNode]] = {}
         self._places: dict[Any, placement.Worker] = {}
         self._slabs = tuple(slabs)
         self._rest = (*projector.volume_shape[1:], *channels)
@@ -139,20 +140,35 @@ class _Tasks:
         self.parts = _parts(projector, lengths, slabs)
         self.lines = _lines(placement.owners(len(lengths)))
 
-    def add(self, name: str, index: Sequence[int], worker: placement.Worker, *call: Any) -> TaskRef:
-        """One task more: a function and its arguments."""
+    def add(
+        self,
+        name: str,
+        index: Sequence[int],
+        worker: placement.Worker,
+        *call: Any,
+        own: Sequence[GraphNode] = (),
+    ) -> TaskRef:
+        """One task more: a function and its arguments, some of which it makes by tasks of its own."""
         key: Any = (f"{name}{self._token}", *index)
-        self._layers.setdefault(key[0], {})[key] = Task(key, *call)
+        task = Task(key, *call)
+        self._layers.setdefault(key[0], {})[key] = Task.fuse(*own, task) if own else task
         self._places[key] = worker
         return TaskRef(key)
 
     def project(
-        self, name: str, slabs: list[Any], rest: list[Any], see: Any, then: Any = None, zeros: int = 2
+        self,
+        name: str,
+        slabs: list[Any],
+        rest: list[Any],
+        see: Any,
+        then: Any = None,
+        own: Sequence[Sequence[GraphNode]] = (),
+        zeros: int = 2,
     ) -> list[Any]:
         """What each chunk sees of all slabs, summed; ``then(part, images, *rest)`` of the sum, if given.
 
         ``see(s, part, slab)`` makes images of slab s. The last tasks of the chunks become the layer `name`,
-        their keys of so many zeros.
+        their keys of so many zeros, and do what is the chunks' own.
         """
         if len(slabs) > 1:  # under names of their own, so that workers let them go when all have seen them
             slabs = [self.add("slab", (s,), self._owners[s], _same, slab) for s, slab in enumerate(slabs)]
@@ -163,14 +179,17 @@ class _Tasks:
                 for i in line:
                     what = see, s, self.parts[s][i], slab, seen[i]
                     if s < len(slabs) - 1:
-                        before = self.add("seen", (s, i), worker, _after, before, _seen, *what)
+                        before = self.add("seen", (s, i), worker, after, before, _seen, *what)
                     else:
                         index = (i, *(0,) * zeros)
-                        before = self.add(name, index, worker, _after, before, _seen, *what, then, *rest[i])
+                        call = after, before, _seen, *what, then, *rest[i]
+                        before = self.add(name, index, worker, *call, own=own[i] if own else ())
                     seen[i] = before
         return seen
 
-    def sum_back(self, name: str, function: Any, rest: list[Any]) -> None:
+    def sum_back(
+        self, name: str, function: Any, rest: list[Any], own: Sequence[Sequence[GraphNode]] = ()
+    ) -> None:
         """Sums over chunks of what ``function(part, so far, *rest)`` adds, pairs of a slab and a number.
 
         The slabs become the layer `name`; the number, which all slabs have alike, the layer "loss".
@@ -181,8 +200,9 @@ class _Tasks:
             for s, parts in enumerate(self.parts):
                 total: Any = None
                 for i in line:
-                    call = function, parts[i], total, *rest[i]
-                    total = before = self.add(f"{name}-part", (s, i), worker, _after, before, *call)
+                    call = after, before, function, parts[i], total, *rest[i]
+                    mine = own[i] if own else ()
+                    total = before = self.add(f"{name}-part", (s, i), worker, *call, own=mine)
                 ends[s].append(_Sum(worker, total))
         for s, sums in enumerate(ends):
             terms = self._joined(f"{name}-sum", s, sums)
@@ -264,11 +284,6 @@ def _blocks(array: da.Array) -> list[TaskRef]:
 
 def _same(slab: Any) -> Any:
     return slab
-
-
-def _after(_: Any, call: Callable[..., Any], *arguments: Any) -> Any:
-    """The call, once the task before it on its line is done."""
-    return call(*arguments)
 
 
 def _seen(see: Any, s: int, part: Projector, slab: Any, seen: Any, then: Any = None, *rest: Any) -> Any:
