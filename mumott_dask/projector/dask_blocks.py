@@ -21,7 +21,6 @@ from typing import Any, NamedTuple
 
 import dask.array as da
 import numpy as np
-from dask.core import flatten
 from dask.highlevelgraph import HighLevelGraph, MaterializedLayer
 from dask.task_spec import GraphNode, Task, TaskRef
 
@@ -279,7 +278,7 @@ def _whole(array: da.Array) -> da.Array:
 
 
 def _blocks(array: da.Array) -> list[TaskRef]:
-    return [TaskRef(key) for key in flatten(array.__dask_keys__())]
+    return [TaskRef((array.name, i, *(0,) * (array.ndim - 1))) for i in range(array.numblocks[0])]
 
 
 def _same(slab: Any) -> Any:

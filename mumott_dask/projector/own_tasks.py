@@ -12,20 +12,21 @@ from typing import Any
 import dask.array as da
 from dask import config
 from dask.array.optimization import optimize
-from dask.core import flatten
 from dask.highlevelgraph import HighLevelGraph
 from dask.task_spec import DataNode, GraphNode, Task
 from dask.utils import ensure_dict
 
 
 def own_tasks(*stacks: da.Array) -> list[list[GraphNode]]:
-    """The tasks of each chunk's own, for arrays that are chunked alike along their first axis."""
-    keys = [list(flatten(stack.__dask_keys__())) for stack in stacks]
-    chunks = list(zip(*keys, strict=True))
-    if not any(_is_task(stack.dask[name[0]]) for stack, name in zip(stacks, keys, strict=True)):
+    """The tasks of each chunk's own, for arrays that are chunked alike, along their first axis alone."""
+    rows = range(stacks[0].numblocks[0])
+    chunks = [tuple((stack.name, i, *(0,) * (stack.ndim - 1)) for stack in stacks) for i in rows]
+    if not any(_is_task(stack.dask[key]) for stack, key in zip(stacks, chunks[0], strict=True)):
         return [[] for _ in chunks]
     with config.set({"optimization.fuse.active": False}):
-        graph = optimize(HighLevelGraph.merge(*(stack.dask for stack in stacks)), list(flatten(keys)))
+        graph = optimize(
+            HighLevelGraph.merge(*(stack.dask for stack in stacks)), [key for each in chunks for key in each]
+        )
     tasks = {key: _unlinked(task) for key, task in ensure_dict(graph).items() if _is_task(task)}
     needed = [_needed(tasks, chunk) for chunk in chunks]
     uses = Counter(key for each in needed for key in each)
