@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import mumott_dask as md
+from mumott_dask.alignment import checkpoint
 from mumott_dask.alignment.checkpoint import is_unfinished
 
 EVERYTHING = {"background": "linear", "refine_angles": True, "refine_geometry": True, "iterations": 6}
@@ -203,3 +204,27 @@ def test_a_finished_alignment_is_not_overwritten(scan, tmp_path):
 def test_a_folder_that_is_missing_is_told_before_the_work(scan, tmp_path):
     with pytest.raises(md.ScanError, match="there is no folder"):
         md.align(scan, checkpoint=tmp_path / "missing" / "result.zarr")
+
+
+def test_an_interrupt_while_it_is_written_loses_nothing(scan, never_stopped, tmp_path, monkeypatch):
+    path, write, calls = tmp_path / "result.zarr", checkpoint.store_dataset, []
+
+    def interrupted(*arguments):
+        write(*arguments)
+        calls.append(arguments)
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(checkpoint, "store_dataset", interrupted)
+    stopped = md.align(scan, checkpoint=path)
+    assert stopped.sizes["iteration"] == 2
+    assert [each.name for each in tmp_path.iterdir()] == ["result.zarr"]
+    assert md.open_alignment(path).sizes["iteration"] == 2
+    assert md.align(scan, checkpoint=path).identical(never_stopped("default"))
+
+
+def test_slabs_of_the_volume_don_t_matter(scan, never_stopped, tmp_path):
+    path = tmp_path / "result.zarr"
+    begin(scan.chunk(projection=12), path, 2, volume_chunks=7)
+    found = md.align(scan.chunk(projection=12), checkpoint=path)
+    np.testing.assert_allclose(found["j_offset"], never_stopped("default")["j_offset"], atol=1e-4, rtol=0)
