@@ -81,10 +81,10 @@ def alignment_summary(result: xr.Dataset) -> Rows:
 def unfinished_summary(stored: xr.Dataset) -> Rows:
     """Describe how far an alignment that was not finished has come."""
     stages = "; ".join(f"{count} {name}" for name, count in Counter(stored.attrs["stages"]).items())
-    most, median, residual = stored["sizes"].values[:, -1]
+    most, median, residual = (stored.attrs[name][-1] for name in ("largest_step", "median_step", "residual"))
     return [
         ("finished", "NO: the command that began it goes on with it"),
-        ("iterations", f"{stored.sizes['iteration']} ({stages})"),
+        ("iterations", f"{stored.attrs['iteration']} ({stages})"),
         ("last step", f"{most:.5f} pixel at most, {median:.5f} median"),
         ("residual", f"{residual:.6g} (RMS)"),
         ("projections", str(stored.sizes["projection"])),
