@@ -129,7 +129,12 @@ def constant(value: float, shape: Sequence[int], chunks: Sequence[int] | None = 
     """An array of one value, float32, not to be changed; Dask where chunks along its first axis are given."""
     if chunks is None:
         return np.broadcast_to(np.float32(value), shape)
-    return da.full(shape, value, np.float32, chunks=(tuple(chunks), *((n,) for n in shape[1:])))
+    return da.full(shape, value, dtype=np.float32, chunks=(tuple(chunks), *((n,) for n in shape[1:])))
+
+
+def zeros(shape: Sequence[int], chunks: Sequence[int] | None = None) -> Any:
+    """An array of zeros, float32; Dask, made by the workers, where chunks along its first axis are given."""
+    return np.zeros(shape, np.float32) if chunks is None else constant(0, shape, chunks)
 
 
 def without_past(*arrays: Any) -> tuple[Any, ...]:

@@ -93,9 +93,8 @@ def mitra_steps(
         Of chunked data one that is still being computed, so that workers need not wait for who asks.
     """
     slabs = projector.slab_lengths if arrays.is_chunked(data) else None
-    start = arrays.constant(0, projector.volume_shape) if start is None else start
-    ahead = arrays.in_slabs(np.array(start), slabs)
-    momentum = arrays.in_slabs(np.zeros(projector.volume_shape, np.float32), slabs)
+    momentum = arrays.zeros(projector.volume_shape, slabs)
+    ahead = momentum.copy() if start is None else arrays.in_slabs(np.array(start), slabs)
     (preconditioner,) = arrays.keep_on_workers(preconditioner)
     step = partial(_stepped, nesterov_weight=np.float32(nesterov_weight), nonnegative=nonnegative)
     for number in count(1):

@@ -202,3 +202,11 @@ def test_what_is_kept_stays_chunked_and_is_not_computed_again():
     kept.sum(axis=0).compute()
     assert len(calls) == 3
     np.testing.assert_array_equal(memory, images())
+
+
+@pytest.mark.parametrize("chunks", [None, (4, 1, 2)], ids=["NumPy", "Dask"])
+def test_constants_and_zeros_are_single_precision(chunks):
+    for array, value in ((arrays.constant(3, SHAPE, chunks), 3), (arrays.zeros(SHAPE, chunks), 0)):
+        assert arrays.chunk_lengths(array) == chunks
+        assert array.dtype == np.float32
+        np.testing.assert_array_equal(array, np.full(SHAPE, value))
