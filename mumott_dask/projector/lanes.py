@@ -148,30 +148,46 @@ def corners(typing, flat, base, at, n):  # type: ignore[no-untyped-def]
     return types.UniTuple(floats, 4)(flat, types.int64, at, types.int64), lower
 
 
-@intrinsic
-def with_blocks(typing, total, flat, base, at, n, stride, fa, fb):  # type: ignore[no-untyped-def]
-    """Add eight samples of a block of four channels to `total`, whose halves are to be added at last.
+def _adding(count: int) -> Any:
+    """The function that adds eight samples of `count` blocks of four channels to their totals.
 
-    Each of ``at[n]`` and on is a sample, as each lane of `fa` and `fb`: its corners are the two blocks from
-    ``flat[base + at[n]]`` on, and the two that lie `stride` further on. Not checked.
+    A block's total is eight numbers, whose halves are to be added at last, in ``totals[t]`` and on. Each of
+    ``at[n]`` and on is a sample, as each lane of `fa` and `fb`: its corners are the two neighbours from
+    ``flat[base + at[n]]`` on, and the two that lie `stride` further on; those of the next block lie `step`
+    further on. Weights and totals stay in registers for all blocks. Not checked.
     """
 
-    def lower(context, builder, sig, args):  # type: ignore[no-untyped-def]
-        total, flat, base, at, n, stride, fa, fb = args
-        start = _address(context, builder, sig.args[1], flat, base)
-        offsets = _offsets(builder, _address(context, builder, sig.args[3], at, n))
-        past = builder.fsub(ir.Constant(_FLOATS, [1.0] * LANES), fb)
-        sums = [total, ir.Constant(_FLOATS, [0.0] * LANES)]  # two, so that additions wait less for each other
-        for i, offset in enumerate(offsets):
-            near = _loaded(builder, builder.gep(start, [offset]), _FLOATS)
-            far = _loaded(builder, builder.gep(start, [builder.add(offset, stride)]), _FLOATS)
-            share = builder.fmul(_picked(builder, fa, fa, [i] * LANES), builder.fsub(far, near))
-            weight = _picked(builder, past, fb, [i] * 4 + [i + LANES] * 4)
-            sums[i % 2] = builder.fadd(sums[i % 2], builder.fmul(weight, builder.fadd(near, share)))
-        return builder.fadd(*sums)
+    @intrinsic
+    def add(typing, totals, t, flat, base, step, at, n, stride, fa, fb):  # type: ignore[no-untyped-def]
+        def lower(context, builder, sig, args):  # type: ignore[no-untyped-def]
+            totals, t, flat, base, step, at, n, stride, fa, fb = args
+            start = _address(context, builder, sig.args[2], flat, base)
+            total = _address(context, builder, sig.args[0], totals, t)
+            places = [builder.gep(total, [_INT(LANES * b)]) for b in range(count)]
+            near_sums = [_loaded(builder, place, _FLOATS) for place in places]
+            far_sums = [ir.Constant(_FLOATS, [0.0] * LANES)] * count  # apart: additions wait less
+            past = builder.fsub(ir.Constant(_FLOATS, [1.0] * LANES), fb)
+            for i, offset in enumerate(_offsets(builder, _address(context, builder, sig.args[5], at, n))):
+                along = _picked(builder, past, fb, [i] * 4 + [i + LANES] * 4)
+                far_weight = builder.fmul(along, _picked(builder, fa, fa, [i] * LANES))
+                near_weight = builder.fsub(along, far_weight)
+                for b in range(count):
+                    near = _loaded(builder, builder.gep(start, [offset]), _FLOATS)
+                    far = _loaded(builder, builder.gep(start, [builder.add(offset, stride)]), _FLOATS)
+                    near_sums[b] = builder.fadd(near_sums[b], builder.fmul(near_weight, near))
+                    far_sums[b] = builder.fadd(far_sums[b], builder.fmul(far_weight, far))
+                    offset = builder.add(offset, step)
+            for place, near, far in zip(places, near_sums, far_sums, strict=True):
+                _stored(builder, place, builder.fadd(near, far))
+            return context.get_dummy_value()
 
-    numbers = types.int64
-    return floats(floats, flat, numbers, at, numbers, numbers, floats, floats), lower
+        number = types.int64
+        return types.void(totals, number, flat, number, number, at, number, number, floats, floats), lower
+
+    return add
+
+
+add_block, add_four_blocks = _adding(1), _adding(4)
 
 
 @intrinsic
@@ -189,8 +205,7 @@ def store(typing, flat, n, values):  # type: ignore[no-untyped-def]
     """Put the numbers into ``flat[n]`` and on. Not checked."""
 
     def lower(context, builder, sig, args):  # type: ignore[no-untyped-def]
-        place = _address(context, builder, sig.args[0], *args[:2])
-        builder.store(args[2], builder.bitcast(place, args[2].type.as_pointer()), align=4)
+        _stored(builder, _address(context, builder, sig.args[0], *args[:2]), args[2])
         return context.get_dummy_value()
 
     return types.void(flat, types.int64, values), lower
@@ -210,6 +225,10 @@ def _offsets(builder: ir.IRBuilder, place: ir.Value) -> list[ir.Value]:
 
 def _loaded(builder: ir.IRBuilder, place: ir.Value, kind: ir.VectorType) -> ir.Value:
     return builder.load(builder.bitcast(place, kind.as_pointer()), align=4)
+
+
+def _stored(builder: ir.IRBuilder, place: ir.Value, values: ir.Value) -> None:
+    builder.store(values, builder.bitcast(place, values.type.as_pointer()), align=4)
 
 
 def _transposed(builder: ir.IRBuilder, quads: list[ir.Value]) -> list[ir.Value]:

@@ -10,13 +10,19 @@ import numba
 import numpy as np
 
 from .compiling import OPTIONS
-from .lanes import LANES, as_floats, clamped, counting, load, store, whole, with_blocks
+from .lanes import LANES, add_block, add_four_blocks, as_floats, clamped, counting, load, store, whole
 from .layout import CHANNELS
 from .numba_cpu import CACHED
 from .rays import position, reach
 
 TILE = 8
 """Rows of rays that a forward kernel takes at a time; columns of voxels, in x and y, in an adjoint one."""
+
+GROUP = 4
+"""Blocks of channels that are worked on at a time: those of a tile stay in a core's cache."""
+
+LAID_OUT = 8 * 2**20
+"""Bytes of these channels of projections that are laid out for an adjoint kernel at a time."""
 
 SLAB = 8 * 2**20
 """Bytes of the volume that are laid out for a forward kernel at a time: less than the last cache of most."""
@@ -39,17 +45,19 @@ def _images(last):  # type: ignore[no-untyped-def]
 
 
 @numba.njit(inline="always")
-def _add(n, totals, flat, base, block_size, stride, at, fractions):  # type: ignore[no-untyped-def]
-    """Add the samples noted as number n to the totals, (block, lane), of all channels."""
+def _add(n, totals, t, count, flat, base, size, stride, at, fractions):  # type: ignore[no-untyped-def]
+    """Add the samples noted as number n to the totals of `count` blocks, from ``totals[t]`` on."""
     fa, fb = load(fractions[0], n * LANES), load(fractions[1], n * LANES)
-    for block in range(len(totals) // LANES):
-        total = load(totals, block * LANES)
-        total = with_blocks(total, flat, base + block * block_size, at, n * LANES, stride, fa, fb)
-        store(totals, block * LANES, total)
+    if count == GROUP:
+        add_four_blocks(totals, t, flat, base, size, at, n * LANES, stride, fa, fb)
+    else:
+        for block in range(count):
+            place, first = t + block * LANES, base + block * size
+            add_block(totals, place, flat, first, size, at, n * LANES, stride, fa, fb)
 
 
 @numba.njit(nogil=True, **OPTIONS)
-def _forward_rows(tile, blocks, begin, numbers, first, second, step, out):  # type: ignore[no-untyped-def]
+def _forward_rows(tile, blocks, channel, begin, numbers, first, second, step, out):  # type: ignore[no-untyped-def]
     """Line sums of `blocks` (block, slice, a, b, 4) along some rows of the projections `numbers` of `out`.
 
     They are added to those of the slices before, if there are any: `begin` is the number of the first here.
@@ -66,7 +74,8 @@ def _forward_rows(tile, blocks, begin, numbers, first, second, step, out):  # ty
     starts, within = np.empty((2, rays), np.float32), np.empty((2, rays), np.int64)
     at, fractions = np.empty(columns * LANES, np.int32), np.empty((2, columns * LANES), np.float32)
     crossing = np.empty(columns, np.int64)
-    totals = np.zeros((rays, blocks.shape[0] * LANES), np.float32)
+    count, width = blocks.shape[0], blocks.shape[0] * LANES
+    totals = np.zeros(rays * width, np.float32)
     for ray in range(rays):
         j, k = np.float32(j0 + ray // columns), np.float32(ray % columns)
         a0 = position(position(first[n, 0] + np.float32(1), first[n, 1], j), first[n, 2], k)
@@ -77,26 +86,27 @@ def _forward_rows(tile, blocks, begin, numbers, first, second, step, out):  # ty
     for s in range(0, slices, LANES):
         places, images = counting() + np.float32(s), _images(slices - s)
         for row in range(0, rays, columns):
-            count = 0
+            seen = 0
             for ray in range(row, row + columns):
                 if within[0, ray] < s + LANES and s < within[1, ray]:
                     a = position(starts[0, ray], first[n, 3], places)
                     b = position(starts[1, ray], second[n, 3], places)
-                    _place(count, images, size, a, b, end_a, end_b, stride, at, fractions)
-                    crossing[count] = ray
-                    count += 1
-            for i in range(count):
-                _add(i, totals[crossing[i]], flat, s * np.int64(size), block_size, stride, at, fractions)
+                    _place(seen, images, size, a, b, end_a, end_b, stride, at, fractions)
+                    crossing[seen] = ray
+                    seen += 1
+            for i in range(seen):
+                t, base = crossing[i] * width, s * np.int64(size)
+                _add(i, totals, t, count, flat, base, block_size, stride, at, fractions)
     for ray in range(rays):
-        for c in range(out.shape[3]):
-            place = c // CHANNELS * LANES + c % CHANNELS
-            total = totals[ray, place] + totals[ray, place + CHANNELS]
-            before = out[n, j0 + ray // columns, ray % columns, c] if begin else np.float32(0)
-            out[n, j0 + ray // columns, ray % columns, c] = before + total * step[n]
+        image = out[n, j0 + ray // columns, ray % columns, channel:]
+        for c in range(min(len(image), count * CHANNELS)):
+            place = ray * width + c // CHANNELS * LANES + c % CHANNELS
+            before = image[c] if begin else np.float32(0)
+            image[c] = before + (totals[place] + totals[place + CHANNELS]) * step[n]
 
 
 @numba.njit(nogil=True, **OPTIONS)
-def _adjoint_tile(tile, blocks, landing_j, landing_k, out):  # type: ignore[no-untyped-def]
+def _adjoint_tile(tile, blocks, channel, landing_j, landing_k, out):  # type: ignore[no-untyped-def]
     """Add what lands on `blocks` (block, image, j, k, 4) to one tile of columns of `out` (x, y, z, channel).
 
     Some images at a time for all voxels of the tile: neighbours land on the same pixels while they are at
@@ -110,10 +120,12 @@ def _adjoint_tile(tile, blocks, landing_j, landing_k, out):  # type: ignore[no-u
     j_end, k_end = np.float32(blocks.shape[2] - 2), np.float32(blocks.shape[3] - 2)
     heights = out.shape[2]
     at, fractions = np.empty(heights * LANES, np.int32), np.empty((2, heights * LANES), np.float32)
-    totals = np.empty((heights, blocks.shape[0] * LANES), np.float32)
+    count, width = blocks.shape[0], blocks.shape[0] * LANES
+    totals = np.empty(heights * width, np.float32)
     across = tiles_across(out.shape[1])
     x0, y0 = tile // across * TILE, tile % across * TILE
-    at_once = max(1, CACHED // (2 * TILE * 4 * stride * blocks.shape[0]) // LANES) * LANES
+    # A little more than stay at hand: every pass over the tile costs as much as some images.
+    at_once = max(1, CACHED // (TILE // 2 * 4 * stride * blocks.shape[0]) // LANES) * LANES
     for start in range(0, images, at_once):
         for column in range(TILE * TILE):
             x, y = x0 + column // TILE, y0 + column % TILE
@@ -129,11 +141,13 @@ def _adjoint_tile(tile, blocks, landing_j, landing_k, out):  # type: ignore[no-u
                     k = position(k_line, k_by_z, np.float32(z)) + np.float32(1)
                     _place(z, here, size, j, k, j_end, k_end, stride, at, fractions)
                 for z in range(heights):
-                    _add(z, totals[z], flat, n * np.int64(size), block_size, stride, at, fractions)
+                    base = n * np.int64(size)
+                    _add(z, totals, z * width, count, flat, base, block_size, stride, at, fractions)
             for z in range(heights):
-                for c in range(out.shape[3]):
-                    place = c // CHANNELS * LANES + c % CHANNELS
-                    out[x, y, z, c] += totals[z, place] + totals[z, place + CHANNELS]
+                voxel = out[x, y, z, channel:]
+                for c in range(min(len(voxel), count * CHANNELS)):
+                    place = z * width + c // CHANNELS * LANES + c % CHANNELS
+                    voxel[c] += totals[place] + totals[place + CHANNELS]
 
 
 @numba.njit(inline="always")
@@ -152,26 +166,34 @@ def tiles_across(side):  # type: ignore[no-untyped-def]
 @numba.njit(parallel=True, nogil=True, **OPTIONS)
 def forward_threaded(blocks, begin, numbers, first, second, step, out):  # type: ignore[no-untyped-def]
     """Line sums of `blocks` into the projections `numbers` of `out`, on all threads; see `_forward_rows`."""
-    for tile in numba.prange(len(numbers) * tiles_across(out.shape[1])):
-        _forward_rows(np.int64(tile), blocks, begin, numbers, first, second, step, out)
+    for block in range(0, len(blocks), GROUP):
+        some, channel = blocks[block : block + GROUP], block * CHANNELS
+        for tile in numba.prange(len(numbers) * tiles_across(out.shape[1])):
+            _forward_rows(np.int64(tile), some, channel, begin, numbers, first, second, step, out)
 
 
 @numba.njit(nogil=True, **OPTIONS)
 def forward_serial(blocks, begin, numbers, first, second, step, out):  # type: ignore[no-untyped-def]
     """Line sums of `blocks` into the projections `numbers` of `out`, in one thread; see `_forward_rows`."""
-    for tile in range(len(numbers) * tiles_across(out.shape[1])):
-        _forward_rows(tile, blocks, begin, numbers, first, second, step, out)
+    for block in range(0, len(blocks), GROUP):
+        some, channel = blocks[block : block + GROUP], block * CHANNELS
+        for tile in range(len(numbers) * tiles_across(out.shape[1])):
+            _forward_rows(tile, some, channel, begin, numbers, first, second, step, out)
 
 
 @numba.njit(parallel=True, nogil=True, **OPTIONS)
 def adjoint_threaded(blocks, landing_j, landing_k, out):  # type: ignore[no-untyped-def]
     """Add what lands on `blocks` to `out`, over all threads."""
-    for tile in numba.prange(tiles_across(out.shape[0]) * tiles_across(out.shape[1])):
-        _adjoint_tile(np.int64(tile), blocks, landing_j, landing_k, out)
+    for block in range(0, len(blocks), GROUP):
+        some, channel = blocks[block : block + GROUP], block * CHANNELS
+        for tile in numba.prange(tiles_across(out.shape[0]) * tiles_across(out.shape[1])):
+            _adjoint_tile(np.int64(tile), some, channel, landing_j, landing_k, out)
 
 
 @numba.njit(nogil=True, **OPTIONS)
 def adjoint_serial(blocks, landing_j, landing_k, out):  # type: ignore[no-untyped-def]
     """Add what lands on `blocks` to `out`, in one thread."""
-    for tile in range(tiles_across(out.shape[0]) * tiles_across(out.shape[1])):
-        _adjoint_tile(tile, blocks, landing_j, landing_k, out)
+    for block in range(0, len(blocks), GROUP):
+        some, channel = blocks[block : block + GROUP], block * CHANNELS
+        for tile in range(tiles_across(out.shape[0]) * tiles_across(out.shape[1])):
+            _adjoint_tile(tile, some, channel, landing_j, landing_k, out)

@@ -18,6 +18,9 @@ from .rays import bilinear, column, position, reach_of_rays
 SLAB = 8 * 2**20
 """Bytes of the volume that are laid out for a forward kernel at a time, so that copies take little memory."""
 
+LAID_OUT = 4 * 2**20
+"""Bytes of projections that are laid out for an adjoint kernel at a time, likewise."""
+
 CACHED = 512 * 1024
 """Bytes of projections that an adjoint kernel sums over at a time: about half of a core's cache."""
 

@@ -12,12 +12,9 @@ from . import numba_channels, numba_cpu
 from .backgrounds import without_background
 from .beam import ParallelBeam
 from .lanes import LANES
-from .layout import blocks, pairs, slabs
+from .layout import CHANNELS, blocks, pairs, slabs
 
 Floats = NDArray[np.float32]
-
-LAID_OUT = 4 * 2**20
-"""Bytes of projections that are laid out at a time, so that their copies take little memory."""
 
 
 def forward(beam: ParallelBeam, volume: NDArray[Any]) -> Floats:
@@ -51,10 +48,11 @@ def gradient(
 
 
 def _add_adjoint(beam: ParallelBeam, projections: NDArray[Any], out: Floats) -> None:
-    single = projections.ndim == 3
+    single, channels = projections.ndim == 3, math.prod(projections.shape[3:])
     kernels = numba_cpu if single else numba_channels
     kernel = kernels.adjoint_threaded if beam.threads else kernels.adjoint_serial
-    at_once = max(LANES, LAID_OUT // (4 * max(1, math.prod(projections.shape[1:]))))
+    image = max(1, 4 * math.prod(projections.shape[1:3]) * min(channels, numba_channels.GROUP * CHANNELS))
+    at_once = max(LANES, kernels.LAID_OUT // image // LANES * LANES)
     for first in range(0, len(beam), at_once):
         some = slice(first, first + at_once)
         batch = projections[some]
