@@ -3,6 +3,7 @@
 import logging
 import math
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -21,11 +22,9 @@ MB = 2**20
 )
 def test_no_thread_is_left_without_work_and_no_chunk_is_too_large(projections, size, threads, memory):
     length = chunk_length(projections, size, Capacity(threads, memory))
-
     assert 1 <= length <= projections
     assert length == 1 or length * size <= min(memory / 16, 128 * MB)
-    evenly = math.ceil(projections / threads)
-    assert length <= evenly  # so that as many threads have work as can have
+    assert length <= math.ceil(projections / threads)  # so that as many threads have work as can have
 
 
 @pytest.mark.parametrize(
@@ -49,8 +48,6 @@ def test_chunks_of_known_scans(projections, size, capacity, expected):
 
 @pytest.fixture
 def scan():
-    import numpy as np
-
     images = np.random.default_rng(0).uniform(0.5, 1, (50, 20, 16)).astype(np.float32)
     return make_scan(images, np.linspace(0, np.pi, 50, endpoint=False))
 
