@@ -33,6 +33,8 @@ from .splines import HALO
 Projector = Any  #: it stands above this file, and is called by its methods alone
 
 _JOINED = 4  # partial sums joined by one task
+_ARRAYS = ("projections", "adjoint", "gradient", "loss", "numbers")  # layers that stand for arrays
+_AHEAD = 2  # slabs that a line may be ahead of the slowest, when it sums back
 
 
 def forward(projector: Projector, volume: Any, chunks: Sequence[int] | None) -> da.Array:
@@ -193,21 +195,25 @@ class _Tasks:
 
         The slabs become the layer `name`; the number, which all slabs have alike, the layer "loss".
         """
-        ends: list[list[_Sum]] = [[] for _ in self._slabs]
-        for worker, line in self.lines:
-            before: Any = None
-            for s, parts in enumerate(self.parts):
+        before: list[Any] = [None] * len(self.lines)
+        summed: list[TaskRef] = []
+        for s, parts in enumerate(self.parts):
+            sums, owner = [], self._owners[s]
+            for n, (worker, line) in enumerate(self.lines):
                 total: Any = None
                 for i in line:
-                    call = after, before, function, parts[i], total, *rest[i]
+                    call: tuple[Any, ...] = after, before[n], function, parts[i], total, *rest[i]
+                    if total is None and s >= _AHEAD:  # or sums of what is fast would pile up
+                        call = after, summed[s - _AHEAD], *call
                     mine = own[i] if own else ()
-                    total = before = self.add(f"{name}-part", (s, i), worker, *call, own=mine)
-                ends[s].append(_Sum(worker, total))
-        for s, sums in enumerate(ends):
+                    total = before[n] = self.add(f"{name}-part", (s, i), worker, *call, own=mine)
+                sums.append(_Sum(worker, total))
             terms = self._joined(f"{name}-sum", s, sums)
-            self.add(name, (s, *(0 for _ in self._rest)), self._owners[s], _sum_of, 0, *terms)
+            self.add(name, (s, *(0 for _ in self._rest)), owner, _sum_of, 0, *terms)
             if s == 0:
-                self.add("loss", (), self._owners[s], _sum_of, 1, *terms)
+                self.add("loss", (), owner, _sum_of, 1, *terms)
+            if s + _AHEAD < len(self.parts):
+                summed.append(self.add(f"{name}-summed", (s,), owner, _sum_of, 1, *terms))
 
     def _joined(self, name: str, slab: int, sums: list[_Sum]) -> list[TaskRef]:
         """A few sums of sums: of those of a worker first, then of a few workers' at a time."""
@@ -235,10 +241,16 @@ class _Tasks:
         for each in inputs:
             layers |= each.dask.layers
             needs |= each.dask.dependencies
+        stands = dict.fromkeys(self._layers, f"inner{self._token}")
+        stands |= {layer: layer for layer in stands if layer.removesuffix(self._token) in _ARRAYS}
+        mine: dict[str, dict[Any, GraphNode]] = {}
         for layer, tasks in self._layers.items():
+            mine.setdefault(stands[layer], {}).update(tasks)
+        for layer, tasks in mine.items():
             pins = placement.pinned({key: self._places[key] for key in tasks})
             layers[layer] = MaterializedLayer(tasks, annotations=pins)
-            needs[layer] = {key[0] for task in tasks.values() for key in task.dependencies} - {layer}
+            before = {key[0] for task in tasks.values() for key in task.dependencies}
+            needs[layer] = {stands.get(each, each) for each in before} - {layer}
         whole = f"{name}{self._token}"
         return da.Array(HighLevelGraph(layers, needs), whole, chunks, dtype=dtype)
 
