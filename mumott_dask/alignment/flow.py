@@ -8,7 +8,7 @@ solved for together, by weighted least squares over its pixels.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -23,9 +23,11 @@ from .records import Unknowns
 
 Floats = NDArray[np.float64]
 Images = NDArray[np.float32]
+Variance = Callable[[Images, Images, Images], Images]
 
 _LN10 = np.float32(np.log(10))
 _MOST_TAKEN = 0.9
+_FROM_MODEL = np.float32(0.2)
 _LARGEST_RESIDUAL = np.float32(1.0)  # absorbance; beyond it a pixel is wrong, and its exponential would rule
 
 
@@ -34,7 +36,7 @@ class Systems(NamedTuple):
 
     matrix: Floats  #: (projection, a, b): normal matrices H
     side: Floats  #: (projection, a): right-hand sides
-    spread: Floats  #: (projection, a, b): covariance of the right-hand sides, from the noise
+    spread: Floats  #: (projection, a, b): covariance of the right-hand sides, from the pixels' variance
     squares: Floats  #: (projection,): sum of squared residuals over unmasked pixels
     pixels: Floats  #: (projection,): their number
     seen: Floats  #: (projection,): number of pixels that see the sample, (sum P)^2 / sum P^2
@@ -56,7 +58,27 @@ class Systems(NamedTuple):
         return np.sqrt(self.squares / np.maximum(self.pixels, 1))
 
 
-def small_systems(level: Level, tomogram: Images, smoothing: float, unknowns: Unknowns) -> Systems:
+def error_variance(residual: Images, mask: Images, flux: Images) -> Images:
+    """Variance of what moves the offsets, of every pixel, (projection, j, k): noise, and part of the rest.
+
+    What the model leaves of an image cancels in part between neighbours. How much of it counts was found from
+    simulated scans whose offsets are known (see the accuracy benchmark).
+
+    Parameters
+    ----------
+    residual, mask, flux : (projection, j, k) array
+        See `noise_variance`.
+    """
+    return np.asarray(noise_variance(residual, mask, flux) + _FROM_MODEL * np.square(residual), np.float32)
+
+
+def small_systems(
+    level: Level,
+    tomogram: Images,
+    smoothing: float,
+    unknowns: Unknowns,
+    variance: Variance = error_variance,
+) -> Systems:
     """The small system of every projection, given a tomogram.
 
     Parameters
@@ -66,6 +88,8 @@ def small_systems(level: Level, tomogram: Images, smoothing: float, unknowns: Un
     smoothing : float, pixels of the level
         Standard deviation of the Gaussian that residual and derivatives are smoothed with.
     unknowns : Unknowns
+    variance : callable
+        Of every pixel, for the systems' `spread`: ``variance(residual, mask, flux)``.
     """
     sums = level.projector.map_projections(
         normal_sums,
@@ -76,6 +100,7 @@ def small_systems(level: Level, tomogram: Images, smoothing: float, unknowns: Un
         smoothing=smoothing,
         unknowns=unknowns,
         counting=level.counting,
+        variance=variance,
     )
     (sums,) = arrays.materialise(sums)
     m = unknowns.count
@@ -95,12 +120,13 @@ def normal_sums(
     smoothing: float,
     unknowns: Unknowns,
     counting: bool,
+    variance: Variance = error_variance,
 ) -> Floats:
     """Sums of the small systems of some projections, (projection, number): `Systems`, side by side."""
 
     def some(predicted: Images, data: Images, mask: Images, *turns: Images) -> Floats:
         slopes = derivatives(predicted, turns, smoothing, unknowns)
-        return _normal_sums(predicted, data, mask, slopes, window, smoothing, unknowns, counting)
+        return _normal_sums(predicted, data, mask, slopes, window, smoothing, unknowns, counting, variance)
 
     predicted, turns = projector.reproject(tomogram), turned_images(projector, tomogram, unknowns)
     return np.asarray(arrays.in_batches(some, predicted, data, mask, *turns))
@@ -115,6 +141,7 @@ def _normal_sums(
     smoothing: float,
     unknowns: Unknowns,
     counting: bool,
+    variance: Variance,
 ) -> Floats:
     reach = _LARGEST_RESIDUAL if counting else np.abs(predicted).max(axis=(1, 2), keepdims=True)
     residual = np.clip(data - predicted, -reach, reach) * mask
@@ -127,12 +154,12 @@ def _normal_sums(
         residual, left = ((1 - np.exp(-_LN10 * each)) / _LN10 * mask for each in (residual, left))
         flux = np.exp(-_LN10 * np.maximum(arrays.smooth(predicted, 1.0, "nearest"), 0))
         weight = weight * flux
-    variance = noise_variance(left, mask, flux)
+    expected = variance(left, mask, flux)
     weighted = [slope * weight for slope in slopes]
     influence = [arrays.smooth(each, smoothing) * mask for each in weighted]
     matrix = [_sums(a, b) for a in weighted for b in slopes]
     side = [_sums(each, residual) for each in influence]
-    spread = [_sums(a, b * variance) for a in influence for b in influence]
+    spread = [_sums(a, b * expected) for a in influence for b in influence]
     seen = np.square(_sums(predicted, mask)) / np.maximum(_sums(predicted * mask, predicted), 1e-30)
     return np.stack([*matrix, *side, *spread, squares, pixels, seen], axis=1)
 
@@ -170,11 +197,27 @@ def noise_variance(residual: Images, mask: Images, flux: Images) -> Images:
     flux : (projection, j, k) array
         What the variance is inversely proportional to.
     """
-    even = residual * np.sqrt(flux)
-    crossed = even[:, 1:, 1:] - even[:, 1:, :-1] - even[:, :-1, 1:] + even[:, :-1, :-1]
-    valid = (mask[:, 1:, 1:] * mask[:, 1:, :-1] * mask[:, :-1, 1:] * mask[:, :-1, :-1]) > 0
-    level = _sums(crossed, crossed * valid) / np.maximum(4 * valid.sum(axis=(1, 2)), 1)
+    crossed, valid = _crossed(residual * np.sqrt(flux), mask)
+    level = _sums(crossed, crossed) / np.maximum(4 * valid.sum(axis=(1, 2)), 1)
     return level.astype(np.float32)[:, None, None] / flux
+
+
+def finest_variance(residual: Images, mask: Images, flux: Images) -> Images:
+    """Squares of the finest scale of what is left of every pixel, (projection, j, k), whatever its cause.
+
+    Parameters
+    ----------
+    residual, mask, flux : (projection, j, k) array
+        See `noise_variance`.
+    """
+    return np.pad(np.square(_crossed(residual, mask)[0]) / 4, ((0, 0), (0, 1), (0, 1)), "edge")
+
+
+def _crossed(residual: Images, mask: Images) -> tuple[Images, NDArray[np.bool_]]:
+    """Differences of differences of neighbours, zero and not valid where one of the four is masked."""
+    crossed = residual[:, 1:, 1:] - residual[:, 1:, :-1] - residual[:, :-1, 1:] + residual[:, :-1, :-1]
+    valid = (mask[:, 1:, 1:] * mask[:, 1:, :-1] * mask[:, :-1, 1:] * mask[:, :-1, :-1]) > 0
+    return crossed * valid, valid
 
 
 def torques(tomogram: Images) -> Images:

@@ -19,7 +19,7 @@ from mumott_dask.measured import Signal, checked_signal, signal_and_mask
 from mumott_dask.projector import Projector
 from mumott_dask.reconstruction import SirtWeights, iterated, mitra_steps, sirt_weights
 
-from .flow import Systems, normal_sums, small_systems
+from .flow import Systems, Variance, error_variance, finest_variance, normal_sums, small_systems
 from .level import Level, trusting, whole_level
 from .records import TRUSTED, Unknowns
 from .result import with_offsets
@@ -74,9 +74,11 @@ class Aligned:
         """Which unknowns of some projections may move, (projection, unknown)."""
         return np.pad(self.free[chosen], ((0, 0), (0, unknowns.count - 2)), constant_values=True)
 
-    def systems(self, level: Level, tomogram: Volume, unknowns: Unknowns) -> Systems:
+    def systems(
+        self, level: Level, tomogram: Volume, unknowns: Unknowns, variance: Variance = error_variance
+    ) -> Systems:
         """Small systems of some projections, with what the tomogram takes for itself counted over all."""
-        found = small_systems(level, tomogram, self.smoothing, unknowns)
+        found = small_systems(level, tomogram, self.smoothing, unknowns, variance)
         total = max(found.seen.mean() * np.count_nonzero(self.weight), 1)
         taken = min(found.filled / total, _MOST_TAKEN)
         return found._replace(filled=float(taken * found.seen.sum()))
@@ -88,6 +90,7 @@ class Realigned:
 
     difference: Floats  #: (projection, 2), pixels: by half of the pixels, less the alignment's
     whole: Floats  #: (projection, 2), pixels: by all pixels, less the alignment's
+    halving: Floats  #: (projection, 2), pixels: standard error that half of the pixels add
     deviation: Floats  #: (projection, 2), pixels: standard error of the held-out offset by all pixels
     expected: Floats  #: (projection, 2), pixels: that of the alignment's own offset
     background_shift: Floats  #: (projection, 2), pixels: what a free background moves the offsets by
@@ -169,13 +172,14 @@ def realigned(scan: Aligned, progress: Progress) -> Realigned:
     systems, rotation = _joined([part[1] for part in parts], back), scan.level.projector.rotation
     counted = scan.weight > 0
     turn = instrument(systems, _EVERYTHING, rotation, scan.freedom(_EVERYTHING) & counted[:, None]).turn
-    difference, whole, deviation, by_background, by_rotation, turns = columns
+    difference, whole, halving, deviation, by_background, by_rotation, turns = columns
     untested = ~scan.free
-    for each in (difference, whole, deviation, by_background, by_rotation):
+    for each in (difference, whole, halving, deviation, by_background, by_rotation):
         each[untested] = np.nan
     return Realigned(
         difference,
         whole,
+        halving,
         deviation,
         np.where(untested, np.nan, expected),
         by_background,
@@ -210,9 +214,11 @@ def _part(scan: Aligned, held: NDArray[np.intp], tomogram: Volume) -> tuple[list
     base, flat, turning = (
         solved(everything, _EVERYTHING, flags) for flags in (modelled, with_background, with_rotations)
     )
+    by_half, halving = _half(scan, level, tomogram, free)
     found = [
-        moved + _half(scan, level, tomogram, free),
+        moved + by_half,
         moved,
+        halving,
         step.deviations[:, :2],
         _offsets(flat) - _offsets(base),
         _offsets(turning) - _offsets(base),
@@ -221,8 +227,11 @@ def _part(scan: Aligned, held: NDArray[np.intp], tomogram: Volume) -> tuple[list
     return found, everything
 
 
-def _half(scan: Aligned, level: Level, tomogram: Volume, free: Flags) -> Floats:
-    """What the offsets by half of the pixels, as of a chequerboard, add to those by all, (projection, 2)."""
+def _half(scan: Aligned, level: Level, tomogram: Volume, free: Flags) -> tuple[Floats, Floats]:
+    """What half of the pixels, as of a chequerboard, add to the offsets by all, and its standard error.
+
+    Both (projection, 2). Every other pixel tells of what changes from pixel to pixel, be it noise or not.
+    """
     unknowns = scan.unknowns
     sums = level.projector.map_projections(
         half_sums,
@@ -235,10 +244,11 @@ def _half(scan: Aligned, level: Level, tomogram: Volume, free: Flags) -> Floats:
         counting=level.counting,
     )
     (sums,) = arrays.materialise(sums)
-    own = scan.systems(level, tomogram, unknowns)
+    own = scan.systems(level, tomogram, unknowns, finest_variance)
     m = unknowns.count
     half = own._replace(side=2 * sums[:, m * m : m * m + m] - own.side)
-    return _offsets(solved(half, unknowns, free))
+    step = solved(half, unknowns, free)
+    return _offsets(step), step.deviations[:, :2] * np.sqrt(1 - half.taken)
 
 
 def half_sums(

@@ -21,7 +21,6 @@ from .records import Unknowns
 Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
 
-_MODEL = 0.0015  # pixels: what offsets of scans without noise are off by (see the accuracy benchmark)
 _SHORTEST, _LONGEST = 0.4, 1.5  # times what was asked for
 _DAMPING = 1e-3  # of the scaled systems' largest eigenvalue
 
@@ -58,7 +57,6 @@ def solved(systems: Systems, unknowns: Unknowns, free: Flags) -> Step:
     inverse = damped_inverse(systems.matrix, free)
     steps = np.einsum("nab,nb->na", inverse, systems.side)
     variances = np.einsum("nab,nbc,nca->na", inverse, systems.spread, inverse) / (1 - systems.taken)
-    variances[:, :2] += np.where(free[:, :2], _MODEL**2, 0)
     background, rotation = np.zeros((len(steps), 3)), np.zeros((len(steps), 3))
     background[:, : unknowns.background] = steps[:, unknowns.background_part]
     if unknowns.rotations:

@@ -70,10 +70,10 @@ def validate(
     -----
     The noise of a projection's own pixels moves its aligned and its held-out offset alike, so that their
     difference would not show it. The held-out offset is therefore taken from every other pixel, as of a
-    chequerboard: with S the standard error of the held-out offset by all pixels and E that of the aligned
-    one, its variance is ``2 S^2``, and that of the difference ``2 S^2 - E^2``, as the aligned offset, which
-    uses more of the data, is the efficient one of the two (Hausman, Econometrica 46, 1251 (1978)). S and E
-    are computed here; the errors that the alignment states are scaled by ``sqrt(2 S^2 / E^2 - 1)``.
+    chequerboard. With S the standard error of the held-out offset by all pixels, H of what half of them add,
+    and E of the aligned offset, the variance of the difference is ``H^2 + S^2 - E^2``, as the aligned offset,
+    which uses more of the data, is the efficient one (Hausman, Econometrica 46, 1251 (1978)). S, H and E are
+    computed here; the errors that the alignment states are scaled by the root of that over E.
 
     Errors of the model that a projection does not share with others (its own angle, its own background) move
     both offsets alike as well. They are looked for in the held-out images: left-out unknowns are set free,
@@ -128,9 +128,8 @@ def _dataset(
         geometry.without_gauge(found.difference[:, 0], found.difference[:, 1], known.level.projector.basis),
         axis=1,
     )
-    error = _stated(alignment, labels, found) * np.sqrt(
-        np.maximum(2 * (found.deviation / found.expected) ** 2 - 1, 1)
-    )
+    variance = found.halving**2 + np.maximum(found.deviation**2 - found.expected**2, 0)
+    error = _stated(alignment, labels, found) * np.sqrt(variance) / found.expected
     ratio = difference / error
     stray = strays(ratio)
     wrong = [int(label) for label in labels[stray]]
