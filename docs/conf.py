@@ -14,7 +14,8 @@ exclude_patterns = [
     "accuracy_table.md",
     "accuracy_beyond.md",
     "speed_table.md",
-]  # these are included
+    "validation_table.md",
+]  # the tables are included
 autodoc_typehints = "none"
 napoleon_google_docstring = False
 napoleon_use_rtype = False

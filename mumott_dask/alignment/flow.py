@@ -69,7 +69,8 @@ def error_variance(residual: Images, mask: Images, flux: Images) -> Images:
     residual, mask, flux : (projection, j, k) array
         See `noise_variance`.
     """
-    return np.asarray(noise_variance(residual, mask, flux) + _FROM_MODEL * np.square(residual), np.float32)
+    noise = noise_variance(residual, mask, flux)
+    return np.asarray(noise + _FROM_MODEL * (np.square(residual) - noise), np.float32)
 
 
 def small_systems(

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from mumott_dask import arrays
 from mumott_dask.measured import Signal, checked_signal, signal_and_mask
 from mumott_dask.projector import Projector
+from mumott_dask.projector.backgrounds import without_background
 from mumott_dask.reconstruction import SirtWeights, iterated, mitra_steps, sirt_weights
 
 from .flow import Systems, Variance, error_variance, finest_variance, normal_sums, small_systems
@@ -263,7 +264,8 @@ def half_sums(
 ) -> Floats:
     """`flow.normal_sums` of images whose every other pixel, as of a chequerboard, has nothing to say."""
     j, k = np.indices(data.shape[1:])
-    told = np.where((j + k) % 2 == 0, data, projector.reproject(tomogram))
+    residual = data - projector.reproject(tomogram)
+    told = np.where((j + k) % 2 == 0, data, data - without_background(residual, mask, unknowns.background))
     return normal_sums(projector, tomogram, told, mask, window, smoothing, unknowns, counting)
 
 
