@@ -23,7 +23,7 @@ from .records import Unknowns
 
 Floats = NDArray[np.float64]
 Images = NDArray[np.float32]
-Variance = Callable[[Images, Images, Images], Images]
+Spread = Callable[[list[Images], Images, Images, Images], list[Floats]]
 
 _LN10 = np.float32(np.log(10))
 _MOST_TAKEN = 0.9
@@ -36,7 +36,7 @@ class Systems(NamedTuple):
 
     matrix: Floats  #: (projection, a, b): normal matrices H
     side: Floats  #: (projection, a): right-hand sides
-    spread: Floats  #: (projection, a, b): covariance of the right-hand sides, from the pixels' variance
+    spread: Floats  #: (projection, a, b): covariance of the right-hand sides
     squares: Floats  #: (projection,): sum of squared residuals over unmasked pixels
     pixels: Floats  #: (projection,): their number
     seen: Floats  #: (projection,): number of pixels that see the sample, (sum P)^2 / sum P^2
@@ -58,19 +58,23 @@ class Systems(NamedTuple):
         return np.sqrt(self.squares / np.maximum(self.pixels, 1))
 
 
-def error_variance(residual: Images, mask: Images, flux: Images) -> Images:
-    """Variance of what moves the offsets, of every pixel, (projection, j, k): noise, and part of the rest.
+def spread_of_errors(influence: list[Images], residual: Images, mask: Images, flux: Images) -> list[Floats]:
+    """Covariance of the right-hand sides, (projection,) for each pair of unknowns, from the pixels' variance.
 
-    What the model leaves of an image cancels in part between neighbours. How much of it counts was found from
-    simulated scans whose offsets are known (see the accuracy benchmark).
+    The variance is the noise's and a part of what is left beside it: what the model leaves of an image
+    cancels in part between neighbours. How much of it counts was found from simulated scans whose offsets are
+    known (see the accuracy benchmark).
 
     Parameters
     ----------
+    influence : list of (projection, j, k) arrays
+        What the pixels' residuals are summed with, for each unknown.
     residual, mask, flux : (projection, j, k) array
         See `noise_variance`.
     """
     noise = noise_variance(residual, mask, flux)
-    return np.asarray(noise + _FROM_MODEL * (np.square(residual) - noise), np.float32)
+    variance = noise + _FROM_MODEL * (np.square(residual) - noise)
+    return [_sums(a, b * variance) for a in influence for b in influence]
 
 
 def small_systems(
@@ -78,7 +82,7 @@ def small_systems(
     tomogram: Images,
     smoothing: float,
     unknowns: Unknowns,
-    variance: Variance = error_variance,
+    spread: Spread = spread_of_errors,
 ) -> Systems:
     """The small system of every projection, given a tomogram.
 
@@ -89,8 +93,8 @@ def small_systems(
     smoothing : float, pixels of the level
         Standard deviation of the Gaussian that residual and derivatives are smoothed with.
     unknowns : Unknowns
-    variance : callable
-        Of every pixel, for the systems' `spread`: ``variance(residual, mask, flux)``.
+    spread : callable
+        Gives the systems' `spread`, an (a, b) after another: see `spread_of_errors`.
     """
     sums = level.projector.map_projections(
         normal_sums,
@@ -101,14 +105,14 @@ def small_systems(
         smoothing=smoothing,
         unknowns=unknowns,
         counting=level.counting,
-        variance=variance,
+        spread=spread,
     )
     (sums,) = arrays.materialise(sums)
     m = unknowns.count
-    matrix, side, spread, *counts = np.split(sums, np.cumsum([m * m, m, m * m, 1, 1]), axis=1)
+    matrix, side, scatter, *counts = np.split(sums, np.cumsum([m * m, m, m * m, 1, 1]), axis=1)
     squares, pixels, seen = (each.ravel() for each in counts)
     filled = tomogram.sum(dtype=np.float64) ** 2 / max(np.vdot(tomogram, tomogram), 1e-30)
-    systems = matrix.reshape(-1, m, m), side, spread.reshape(-1, m, m)
+    systems = matrix.reshape(-1, m, m), side, scatter.reshape(-1, m, m)
     return Systems(*systems, squares, pixels, seen, float(filled))
 
 
@@ -121,13 +125,13 @@ def normal_sums(
     smoothing: float,
     unknowns: Unknowns,
     counting: bool,
-    variance: Variance = error_variance,
+    spread: Spread = spread_of_errors,
 ) -> Floats:
     """Sums of the small systems of some projections, (projection, number): `Systems`, side by side."""
 
     def some(predicted: Images, data: Images, mask: Images, *turns: Images) -> Floats:
         slopes = derivatives(predicted, turns, smoothing, unknowns)
-        return _normal_sums(predicted, data, mask, slopes, window, smoothing, unknowns, counting, variance)
+        return _normal_sums(predicted, data, mask, slopes, window, smoothing, unknowns, counting, spread)
 
     predicted, turns = projector.reproject(tomogram), turned_images(projector, tomogram, unknowns)
     return np.asarray(arrays.in_batches(some, predicted, data, mask, *turns))
@@ -142,7 +146,7 @@ def _normal_sums(
     smoothing: float,
     unknowns: Unknowns,
     counting: bool,
-    variance: Variance,
+    spread: Spread,
 ) -> Floats:
     reach = _LARGEST_RESIDUAL if counting else np.abs(predicted).max(axis=(1, 2), keepdims=True)
     residual = np.clip(data - predicted, -reach, reach) * mask
@@ -155,14 +159,12 @@ def _normal_sums(
         residual, left = ((1 - np.exp(-_LN10 * each)) / _LN10 * mask for each in (residual, left))
         flux = np.exp(-_LN10 * np.maximum(arrays.smooth(predicted, 1.0, "nearest"), 0))
         weight = weight * flux
-    expected = variance(left, mask, flux)
     weighted = [slope * weight for slope in slopes]
     influence = [arrays.smooth(each, smoothing) * mask for each in weighted]
     matrix = [_sums(a, b) for a in weighted for b in slopes]
     side = [_sums(each, residual) for each in influence]
-    spread = [_sums(a, b * expected) for a in influence for b in influence]
     seen = np.square(_sums(predicted, mask)) / np.maximum(_sums(predicted * mask, predicted), 1e-30)
-    return np.stack([*matrix, *side, *spread, squares, pixels, seen], axis=1)
+    return np.stack([*matrix, *side, *spread(influence, left, mask, flux), squares, pixels, seen], axis=1)
 
 
 def derivatives(
@@ -198,27 +200,11 @@ def noise_variance(residual: Images, mask: Images, flux: Images) -> Images:
     flux : (projection, j, k) array
         What the variance is inversely proportional to.
     """
-    crossed, valid = _crossed(residual * np.sqrt(flux), mask)
-    level = _sums(crossed, crossed) / np.maximum(4 * valid.sum(axis=(1, 2)), 1)
-    return level.astype(np.float32)[:, None, None] / flux
-
-
-def finest_variance(residual: Images, mask: Images, flux: Images) -> Images:
-    """Squares of the finest scale of what is left of every pixel, (projection, j, k), whatever its cause.
-
-    Parameters
-    ----------
-    residual, mask, flux : (projection, j, k) array
-        See `noise_variance`.
-    """
-    return np.pad(np.square(_crossed(residual, mask)[0]) / 4, ((0, 0), (0, 1), (0, 1)), "edge")
-
-
-def _crossed(residual: Images, mask: Images) -> tuple[Images, NDArray[np.bool_]]:
-    """Differences of differences of neighbours, zero and not valid where one of the four is masked."""
-    crossed = residual[:, 1:, 1:] - residual[:, 1:, :-1] - residual[:, :-1, 1:] + residual[:, :-1, :-1]
+    even = residual * np.sqrt(flux)
+    crossed = even[:, 1:, 1:] - even[:, 1:, :-1] - even[:, :-1, 1:] + even[:, :-1, :-1]
     valid = (mask[:, 1:, 1:] * mask[:, 1:, :-1] * mask[:, :-1, 1:] * mask[:, :-1, :-1]) > 0
-    return crossed * valid, valid
+    level = _sums(crossed, crossed * valid) / np.maximum(4 * valid.sum(axis=(1, 2)), 1)
+    return level.astype(np.float32)[:, None, None] / flux
 
 
 def torques(tomogram: Images) -> Images:

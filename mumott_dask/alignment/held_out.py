@@ -20,7 +20,7 @@ from mumott_dask.projector import Projector
 from mumott_dask.projector.backgrounds import without_background
 from mumott_dask.reconstruction import SirtWeights, iterated, mitra_steps, sirt_weights
 
-from .flow import Systems, Variance, error_variance, finest_variance, normal_sums, small_systems
+from .flow import Spread, Systems, normal_sums, small_systems, spread_of_errors
 from .level import Level, trusting, whole_level
 from .records import TRUSTED, Unknowns
 from .result import with_offsets
@@ -37,6 +37,7 @@ _STEPS = 3  # of the held-out unknowns against their tomogram, which does not ch
 _LARGEST_STEP = 1.0  # pixels
 _EVERYTHING = Unknowns(background=3, rotations=True)
 _MOST_TAKEN = 0.9
+_BLOCK = 8  # pixels: residuals further apart have nothing to do with each other
 
 
 @dataclass(frozen=True)
@@ -76,10 +77,10 @@ class Aligned:
         return np.pad(self.free[chosen], ((0, 0), (0, unknowns.count - 2)), constant_values=True)
 
     def systems(
-        self, level: Level, tomogram: Volume, unknowns: Unknowns, variance: Variance = error_variance
+        self, level: Level, tomogram: Volume, unknowns: Unknowns, spread: Spread = spread_of_errors
     ) -> Systems:
         """Small systems of some projections, with what the tomogram takes for itself counted over all."""
-        found = small_systems(level, tomogram, self.smoothing, unknowns, variance)
+        found = small_systems(level, tomogram, self.smoothing, unknowns, spread)
         total = max(found.seen.mean() * np.count_nonzero(self.weight), 1)
         taken = min(found.filled / total, _MOST_TAKEN)
         return found._replace(filled=float(taken * found.seen.sum()))
@@ -231,7 +232,8 @@ def _part(scan: Aligned, held: NDArray[np.intp], tomogram: Volume) -> tuple[list
 def _half(scan: Aligned, level: Level, tomogram: Volume, free: Flags) -> tuple[Floats, Floats]:
     """What half of the pixels, as of a chequerboard, add to the offsets by all, and its standard error.
 
-    Both (projection, 2). Every other pixel tells of what changes from pixel to pixel, be it noise or not.
+    Both (projection, 2). Every other pixel tells of what changes from pixel to pixel, be it noise or not, so
+    the error is found from these changes themselves.
     """
     unknowns = scan.unknowns
     sums = level.projector.map_projections(
@@ -245,11 +247,26 @@ def _half(scan: Aligned, level: Level, tomogram: Volume, free: Flags) -> tuple[F
         counting=level.counting,
     )
     (sums,) = arrays.materialise(sums)
-    own = scan.systems(level, tomogram, unknowns, finest_variance)
+    own = scan.systems(level, tomogram, unknowns, spread_of_halves)
     m = unknowns.count
     half = own._replace(side=2 * sums[:, m * m : m * m + m] - own.side)
     step = solved(half, unknowns, free)
     return _offsets(step), step.deviations[:, :2] * np.sqrt(1 - half.taken)
+
+
+def spread_of_halves(influence: list[Volume], residual: Volume, mask: Volume, flux: Volume) -> list[Floats]:
+    """Covariance of the right-hand sides with the signs of a chequerboard, from their parts block by block.
+
+    See `flow.spread_of_errors`.
+    """
+    signs = np.where(_chequerboard(residual), np.float32(1), np.float32(-1))
+    parts = [_BLOCK**2 * arrays.bin_images(each * residual * signs, _BLOCK) for each in influence]
+    return [np.einsum("njk,njk->n", a, b, dtype=np.float64) for a in parts for b in parts]
+
+
+def _chequerboard(images: Volume) -> Flags:
+    j, k = np.indices(images.shape[1:])
+    return (j + k) % 2 == 0
 
 
 def half_sums(
@@ -263,9 +280,8 @@ def half_sums(
     counting: bool,
 ) -> Floats:
     """`flow.normal_sums` of images whose every other pixel, as of a chequerboard, has nothing to say."""
-    j, k = np.indices(data.shape[1:])
     residual = data - projector.reproject(tomogram)
-    told = np.where((j + k) % 2 == 0, data, data - without_background(residual, mask, unknowns.background))
+    told = np.where(_chequerboard(data), data, data - without_background(residual, mask, unknowns.background))
     return normal_sums(projector, tomogram, told, mask, window, smoothing, unknowns, counting)
 
 
