@@ -156,7 +156,9 @@ def _normal_sums(
     squares = _sums(left, left)
     flux = np.ones_like(predicted)
     if counting:  # of counts with mean 10**-P, not of their logarithm, which is biased where they are few
-        residual, left = ((1 - np.exp(-_LN10 * each)) / _LN10 * mask for each in (residual, left))
+        background = residual - left
+        left = (1 - np.exp(-_LN10 * left)) / _LN10 * mask
+        residual = background + left
         flux = np.exp(-_LN10 * np.maximum(arrays.smooth(predicted, 1.0, "nearest"), 0))
         weight = weight * flux
     weighted = [slope * weight for slope in slopes]
