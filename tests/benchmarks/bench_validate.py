@@ -37,11 +37,6 @@ def one_tilt_aside(scan, alignment):
     )
 
 
-def understated(scan, alignment):
-    """The alignment with a third of its standard errors."""
-    return alignment.assign({f"{axis}_offset_std": alignment[f"{axis}_offset_std"] / 3 for axis in "jk"})
-
-
 def as_it_is(scan, alignment):
     """The alignment."""
     return alignment
@@ -51,13 +46,10 @@ WRONG = {
     "angles off, not asked for": ("angles", {}, as_it_is),
     "axis off, not asked for": ("instrument", {}, as_it_is),
     "air level that slopes, not asked for": ("background", {}, as_it_is),
-    "truncated, air level and angles, neither asked for": ("combined", {}, as_it_is),
     "0.03 pixel of noise on the offsets": ("clean", {}, jittered),
-    "0.03 pixel of noise on the offsets, 30 projections": ("sparse", {}, jittered),
     "one tilt of six aside by 0.25 pixel": ("clean", {}, one_tilt_aside),
     "stopped after two iterations": ("jumps", {"iterations": 2}, as_it_is),
     "centre of mass alone": ("clean", {"method": "line"}, as_it_is),
-    "standard errors divided by three": ("clean", {}, understated),
 }
 RUNS = {f"`{name}`": (name, dict(case.alignment), as_it_is) for name, case in CASES.items()} | WRONG
 
