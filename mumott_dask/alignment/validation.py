@@ -128,7 +128,8 @@ def _dataset(
         geometry.without_gauge(found.difference[:, 0], found.difference[:, 1], known.level.projector.basis),
         axis=1,
     )
-    variance = found.halving**2 + np.maximum(found.deviation**2 - found.expected**2, 0)
+    halving = found.deviation * _rms(found.halving / found.deviation)  # of one projection, few blocks tell it
+    variance = halving**2 + np.maximum(found.deviation**2 - found.expected**2, 0)
     error = _stated(alignment, labels, found) * np.sqrt(variance) / found.expected
     ratio = difference / error
     stray = strays(ratio)

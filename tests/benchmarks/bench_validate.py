@@ -48,8 +48,6 @@ WRONG = {
     "air level that slopes, not asked for": ("background", {}, as_it_is),
     "0.03 pixel of noise on the offsets": ("clean", {}, jittered),
     "one tilt of six aside by 0.25 pixel": ("clean", {}, one_tilt_aside),
-    "stopped after two iterations": ("jumps", {"iterations": 2}, as_it_is),
-    "centre of mass alone": ("clean", {"method": "line"}, as_it_is),
 }
 RUNS = {f"`{name}`": (name, dict(case.alignment), as_it_is) for name, case in CASES.items()} | WRONG
 
