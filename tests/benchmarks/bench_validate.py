@@ -31,10 +31,9 @@ def jittered(scan, alignment):
 
 def one_tilt_aside(scan, alignment):
     """The alignment with all projections of the third tilt moved by a quarter of a pixel along k."""
-    tilt = np.unique(scan["outer_angle"])[2]
-    return alignment.assign(
-        k_offset=alignment["k_offset"] + 0.25 * (scan["outer_angle"] == tilt).drop_vars("outer_angle")
-    )
+    tilts = scan["outer_angle"].values
+    aside = 0.25 * (tilts == np.unique(tilts)[2])
+    return alignment.assign(k_offset=alignment["k_offset"] + aside)
 
 
 def as_it_is(scan, alignment):
