@@ -22,6 +22,7 @@ from distributed.core import rpc
 from distributed.security import Security
 
 from .errors import ScanError, ScanWarning
+from .placement import workers_of
 from .scan import Capacity
 
 log = logging.getLogger(__name__)
@@ -179,12 +180,12 @@ def capacity(client: Client | None = None) -> Capacity:
         client = client or default_client()
     except ValueError as error:
         raise ScanError("there is no active Dask client, expected one of cluster.local or connect") from error
-    scheduler = client.scheduler_info()
-    workers = scheduler["workers"].values()
+    workers = workers_of(client)
     if not workers:
-        raise ScanError(f"{scheduler['address']}: the scheduler has no workers yet, expected some")
-    shares = [worker["memory_limit"] / worker["nthreads"] for worker in workers if worker["memory_limit"]]
-    return Capacity(sum(worker["nthreads"] for worker in workers), min(shares, default=math.inf))
+        address = client.scheduler_info()["address"]
+        raise ScanError(f"{address}: the scheduler has no workers yet, expected some")
+    shares = [worker.memory / worker.threads for worker in workers if worker.memory]
+    return Capacity(sum(worker.threads for worker in workers), min(shares, default=math.inf))
 
 
 @contextmanager

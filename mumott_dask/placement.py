@@ -50,13 +50,18 @@ def workers() -> tuple[Worker, ...]:
         return (Worker(None, config.get("num_workers", None) or CPU_COUNT, 0),)
     asked, found = _known.get(active, (-np.inf, ()))
     if not found or time.monotonic() - asked > _LOOKED_UP:
-        listed = active.scheduler_info(n_workers=-1)["workers"]
-        found = tuple(
-            Worker(address, entry["nthreads"], entry["memory_limit"] or 0)
-            for address, entry in sorted(listed.items(), key=lambda item: (str(item[1]["name"]), item[0]))
-        )
+        found = workers_of(active)
         _known[active] = time.monotonic(), found
     return found
+
+
+def workers_of(active: Any) -> tuple[Worker, ...]:
+    """All workers of a client's cluster, by name, as its scheduler knows them now."""
+    listed = active.scheduler_info(n_workers=-1)["workers"]  # of all: in some releases it tells of five
+    return tuple(
+        Worker(address, entry["nthreads"], entry["memory_limit"] or 0)
+        for address, entry in sorted(listed.items(), key=lambda item: (str(item[1]["name"]), item[0]))
+    )
 
 
 def owners(count: int) -> list[Worker]:

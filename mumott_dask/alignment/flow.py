@@ -27,7 +27,7 @@ Spread = Callable[[list[Images], Images, Images, Images], list[Floats]]
 
 _LN10 = np.float32(np.log(10))
 _MOST_TAKEN = 0.9
-_FROM_MODEL = np.float32(0.2)
+_FROM_MODEL = np.float32(0.2)  # see `spread_of_errors`
 _LARGEST_RESIDUAL = np.float32(1.0)  # absorbance; beyond it a pixel is wrong, and its exponential would rule
 
 

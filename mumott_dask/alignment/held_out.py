@@ -60,7 +60,7 @@ class Aligned:
         steps = mitra_steps(
             level.projector,
             level.data,
-            trusting(self.weights.rays * level.mask, self.weight * seen),
+            trusting(self.weights.rays, self.weight * seen),
             self.weights.voxels / share,
             background=self.unknowns.background,
         )
@@ -91,7 +91,6 @@ class Realigned:
     """Held-out estimates, by projection; NaN where an offset was not looked for."""
 
     difference: Floats  #: (projection, 2), pixels: by half of the pixels, less the alignment's
-    whole: Floats  #: (projection, 2), pixels: by all pixels, less the alignment's
     halving: Floats  #: (projection, 2), pixels: standard error that half of the pixels add
     deviation: Floats  #: (projection, 2), pixels: standard error of the held-out offset by all pixels
     expected: Floats  #: (projection, 2), pixels: that of the alignment's own offset
@@ -123,7 +122,7 @@ def aligned(scan: xr.Dataset, alignment: xr.Dataset, iterations: int) -> Aligned
     stages = json.loads(alignment.attrs.get("stages", "[]"))
     return Aligned(
         level,
-        sirt_weights(level.projector, arrays.chunk_lengths(level.data)),
+        sirt_weights(level.projector, arrays.chunk_lengths(level.data), level.mask),
         Unknowns(
             chosen.sizes["term"] if "background" in chosen else 0,
             bool(alignment.attrs.get("refine_angles", False)),
@@ -174,13 +173,12 @@ def realigned(scan: Aligned, progress: Progress) -> Realigned:
     systems, rotation = _joined([part[1] for part in parts], back), scan.level.projector.rotation
     counted = scan.weight > 0
     turn = instrument(systems, _EVERYTHING, rotation, scan.freedom(_EVERYTHING) & counted[:, None]).turn
-    difference, whole, halving, deviation, by_background, by_rotation, turns = columns
+    difference, halving, deviation, by_background, by_rotation, turns = columns
     untested = ~scan.free
-    for each in (difference, whole, halving, deviation, by_background, by_rotation):
+    for each in (difference, halving, deviation, by_background, by_rotation):
         each[untested] = np.nan
     return Realigned(
         difference,
-        whole,
         halving,
         deviation,
         np.where(untested, np.nan, expected),
@@ -219,7 +217,6 @@ def _part(scan: Aligned, held: NDArray[np.intp], tomogram: Volume) -> tuple[list
     by_half, halving = _half(scan, level, tomogram, free)
     found = [
         moved + by_half,
-        moved,
         halving,
         step.deviations[:, :2],
         _offsets(flat) - _offsets(base),

@@ -100,8 +100,9 @@ def outer_iterations(whole: Level, settings: Settings, state: State) -> Iterator
             if stage.binning != before:
                 level = whole.binned(stage.binning)
                 tomogram = resampled(tomogram, level.projector.volume_shape, stage.binning / before)
-            state = replace(state, tomogram=tomogram, stage=number, done=0, small_steps=0)
-            state = replace(state, before=None, weighted=None)
+            state = replace(
+                state, tomogram=tomogram, stage=number, done=0, small_steps=0, before=None, weighted=None
+            )
             del tomogram
         for moved_state, step, systems in _stage_iterations(level, settings, stage, state):
             state = moved_state
