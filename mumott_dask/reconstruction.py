@@ -37,8 +37,13 @@ class MitraStep(NamedTuple):
     loss: Any  #: weighted sum of squares, halved, where the gradient was taken (momentum included)
 
 
-def sirt_weights(projector: Projector, chunks: tuple[int, ...] | None = None, mask: Any = 1) -> SirtWeights:
-    """Weights ``1 / A(1)`` and preconditioner ``1 / A.T(1)``, both 0 where the sum is under 0.1.
+def sirt_weights(
+    projector: Projector,
+    chunks: tuple[int, ...] | None = None,
+    mask: Any = 1,
+    smallest_sums: tuple[float, float] = (_SMALLEST_SUM, _SMALLEST_SUM),
+) -> SirtWeights:
+    """Weights ``1 / A(1)`` and preconditioner ``1 / A.T(1)``, each 0 where its sum is under the smallest.
 
     They depend on the geometry alone, but for a mask (projection, j, k) that those of the rays are multiplied
     with. `chunks` along projection give both as Dask arrays, held by workers.
@@ -50,13 +55,14 @@ def sirt_weights(projector: Projector, chunks: tuple[int, ...] | None = None, ma
     slabs = None if chunks is None else projector.slab_lengths
     rays = projector.forward(arrays.constant(1, projector.volume_shape, slabs), chunks)
     out = None if arrays.is_chunked(rays) else rays  # in its place, so that no more images are held
-    rays = arrays.in_batches(_reciprocal, rays, mask, out=out)
-    voxels = _reciprocal(projector.adjoint(arrays.constant(1, projector.shape, chunks)))
+    of_ray, of_voxel = map(np.float32, smallest_sums)
+    rays = arrays.in_batches(partial(_reciprocal, of_ray), rays, mask, out=out)
+    voxels = _reciprocal(of_voxel, projector.adjoint(arrays.constant(1, projector.shape, chunks)))
     return SirtWeights(*arrays.keep_images(rays), *arrays.keep_on_workers(voxels))
 
 
-def _reciprocal(total: Any, mask: Any = 1) -> Any:
-    return (total >= _SMALLEST_SUM) / np.maximum(total, np.float32(_SMALLEST_SUM)) * mask
+def _reciprocal(smallest: np.float32, total: Any, mask: Any = 1) -> Any:
+    return (total >= smallest) / np.maximum(total, smallest) * mask
 
 
 def mitra_steps(
@@ -74,11 +80,11 @@ def mitra_steps(
     Parameters
     ----------
     projector : Projector
-    data, weights : (projection, j, k) array
-        NumPy or Dask; the weights include the mask.
-    preconditioner : (x, y, z) array
-        NumPy, or of the kind of the data.
-    start : (x, y, z) array, optional
+    data, weights : (projection, j, k[, channel]) array
+        NumPy or Dask; the weights include the mask. Channels are solved side by side.
+    preconditioner : (x, y, z[, channel]) array
+        NumPy, or of the kind of the data; with one channel where it is the same for all.
+    start : (x, y, z[, channel]) array, optional
         Zero by default; not changed.
     nesterov_weight : float
         Share of the momentum that goes on into the next iteration.
@@ -93,7 +99,7 @@ def mitra_steps(
         Of chunked data one that is still being computed, so that workers need not wait for who asks.
     """
     slabs = projector.slab_lengths if arrays.is_chunked(data) else None
-    momentum = arrays.zeros(projector.volume_shape, slabs)
+    momentum = arrays.zeros((*projector.volume_shape, *data.shape[3:]), slabs)
     ahead = momentum.copy() if start is None else arrays.in_slabs(np.array(start), slabs)
     (preconditioner,) = arrays.keep_on_workers(preconditioner)
     step = partial(_stepped, nesterov_weight=np.float32(nesterov_weight), nonnegative=nonnegative)

@@ -7,10 +7,10 @@ import pytest
 import xarray as xr
 from scipy.ndimage import gaussian_filter
 
-from mumott_dask import Projector, ScanError, make_scan, reconstruct, write_scan
+from mumott_dask import Projector, ScanError, arrays, make_scan, reconstruct, write_scan
 from mumott_dask.geometry import rotations_from_angles
 from mumott_dask.measured import signal_and_mask
-from mumott_dask.reconstruction import mitra_steps, sirt_weights
+from mumott_dask.reconstruction import iterated, mitra_steps, sirt_weights
 
 INNER, OUTER = (0, 0, -1), (1, 0, 0)
 COUNT, DETECTOR, VOLUME = 14, (12, 9), (10, 10, 8)
@@ -99,6 +99,15 @@ def test_sirt_weights_are_the_reciprocal_of_what_is_seen(projector, matrices):
     assert np.count_nonzero((matrices.forward.sum(axis=1) > 0) & (rays == 0))  # a corner of a voxel
     assert_close(weights.rays.ravel(), rays)
     assert_close(weights.voxels.ravel(), voxels)
+
+
+def test_sirt_weights_are_zero_where_too_little_is_seen(projector, matrices):
+    weights = sirt_weights(projector, smallest_sums=(3.0, 10.0))
+    seen_by_rays, seen_by_voxels = matrices.forward.sum(axis=1), matrices.adjoint.sum(axis=1)
+    for found, seen, least in ((weights.rays, seen_by_rays, 3.0), (weights.voxels, seen_by_voxels, 10.0)):
+        clear = np.abs(seen - least) > 1e-4
+        assert 0 < (found == 0).sum() < found.size
+        np.testing.assert_array_equal((found.ravel() > 0)[clear], (seen > least)[clear])
 
 
 def test_sirt_weights_of_a_view_along_an_axis():
@@ -268,6 +277,17 @@ def test_dask_and_numpy_agree(scan, kind, chunks):
     found = reconstruct(scan.chunk(projection=chunks), iterations=10)
     assert isinstance(found.data, np.ndarray)
     assert_close(found, reconstruct(scan, iterations=10), 1e-6)
+
+
+@pytest.mark.parametrize("chunk", [None, 5])
+def test_channels_are_solved_side_by_side(scan, projector, chunk):
+    data, mask = signal_and_mask(scan if chunk is None else scan.chunk(projection=chunk), "density")
+    weights = sirt_weights(projector, arrays.chunk_lengths(data), mask)
+    alone = iterated(mitra_steps(projector, data, *weights), 4).tomogram
+    stacked = data[..., np.newaxis] * np.float32([1, 0.5, 2])
+    rays = weights.rays[..., np.newaxis] + 0 * stacked
+    together = iterated(mitra_steps(projector, stacked, rays, weights.voxels[..., np.newaxis]), 4).tomogram
+    np.testing.assert_allclose(together, alone[..., np.newaxis] * [1, 0.5, 2], atol=1e-6)
 
 
 def test_a_scan_is_found_by_its_path_and_not_changed(scan, tmp_path):

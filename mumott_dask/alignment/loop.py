@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import islice
 from os import PathLike
@@ -22,7 +22,7 @@ from .checkpoint import Checkpoint, begun, image_sums, question, resumed, write_
 from .iterations import ENOUGH, first_state, outer_iterations, whole_step
 from .level import Level, whole_level
 from .progress import Progress
-from .records import AlignmentStep
+from .records import AlignmentStep, Stage
 from .result import alignment_dataset
 from .settings import Background, Gauge, Part, Settings, check_settings
 from .start import Start, better_start, given_start, line_start
@@ -52,6 +52,7 @@ def align(
     segment: int | None = None,
     transmission_corrected: bool | None = None,
     gauge: Gauge = "auto",
+    stages: Sequence[Stage] | None = None,
     iterations: int | None = None,
     tolerance: float = 0.001,
     volume_chunks: VolumeChunks = None,
@@ -111,6 +112,8 @@ def align(
         of the start, ``"mass"`` (the sample's centre of mass to the volume's centre), a place for the centre
         of mass in voxels from the volume's centre, or ``"auto"``: keep where the start holds offsets, else
         mass. Fixed offsets limit it.
+    stages : sequence of `mumott_dask.alignment.Stage`, optional
+        From coarse to fine, instead of the method's own.
     iterations : int, optional
         The largest number of outer iterations over all stages.
     tolerance : float, pixels
@@ -170,6 +173,7 @@ def align(
         segment=segment,
         transmission_corrected=transmission_corrected,
         gauge=gauge,
+        stages=stages,
         iterations=iterations,
         tolerance=tolerance,
         volume_chunks=volume_chunks,
@@ -209,6 +213,7 @@ def align_steps(
     segment: int | None = None,
     transmission_corrected: bool | None = None,
     gauge: Gauge = "auto",
+    stages: Sequence[Stage] | None = None,
     iterations: int | None = None,
     tolerance: float = 0.001,
     volume_chunks: VolumeChunks = None,
@@ -247,6 +252,7 @@ def align_steps(
         shift_cap,
         segment,
         transmission_corrected,
+        stages,
     )
     projector = with_slabs(Projector.from_scan(scan), volume_chunks)
     if projector.slabs > 1 and settings.unknowns.rotations:

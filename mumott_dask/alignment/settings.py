@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -130,6 +130,7 @@ def check_settings(
     shift_cap: float | None = None,
     segment: int | None = None,
     transmission_corrected: bool | None = None,
+    own_stages: Sequence[Stage] | None = None,
 ) -> Settings:
     """Settings for a scan, or one line that says which of them makes no sense."""
     if method not in METHODS:
@@ -157,6 +158,7 @@ def check_settings(
         stages = matching_stages(shape, tolerance)
     else:
         stages = tutorial_stages(tolerance) if method == "tutorial" else default_stages(shape, tolerance)
+    stages = stages if own_stages is None else _checked_stages(own_stages, method)
     most = sum(stage.iterations for stage in stages) or 1
     excluded, held = _listed(scan, exclude, "exclude"), _listed(scan, fixed, "fixed")
     if np.count_nonzero(~excluded) < 2:
@@ -183,6 +185,21 @@ def check_settings(
         bool(refine_geometry),
         matching,
     )
+
+
+def _checked_stages(stages: Sequence[Stage], method: str) -> tuple[Stage, ...]:
+    """Stages that somebody asks for instead of the method's own."""
+    if method == "line":
+        raise ScanError("stages are for methods that reproject, not for line, which has none")
+    if not stages:
+        raise ScanError("stages is empty, expected one or more")
+    for stage in stages:
+        counts = stage.binning, stage.iterations, stage.first_iterations, stage.inner_iterations
+        if min(counts) < 1 or stage.smoothing < 0:
+            raise ScanError(
+                f"stage {stage.name!r} has binning or iterations under 1, or a negative smoothing"
+            )
+    return tuple(stages)
 
 
 def _listed(scan: xr.Dataset, labels: Iterable[int], name: str) -> NDArray[np.bool_]:

@@ -1,11 +1,14 @@
 """Options that combine: what is held comes back bit for bit, chunks change nothing, results can be kept and applied."""
 
+import json
+
 import numpy as np
 import pytest
 import xarray as xr
 
 import mumott_dask as md
 from mumott_dask import geometry
+from mumott_dask.alignment import Stage
 from mumott_dask.scan.schema import scan_basis
 
 SMALL = {"shape": (36, 32), "tilts": 3, "rotations": 14, "jumps": 1.5, "jitter": 0.6, "drift": 0.4}
@@ -217,3 +220,17 @@ def test_the_turn_of_the_instrument_comes_with_its_standard_error(tmp_path):
     np.testing.assert_array_equal(
         md.open_alignment(tmp_path / "result.zarr")["instrument_std"], found["instrument_std"]
     )
+
+
+def test_stages_are_those_that_are_asked_for(scan):
+    own = [Stage("coarse", 2, 2.0, 3, 6, 4, 0.3), Stage("fine", 1, 0.7, 4, 12, 8, 0.01)]
+    found = md.align(scan, method="optical-flow", stages=own, tolerance=0.01)
+    named = found["stage"].values.tolist()
+    assert set(named) == {"coarse", "fine"}
+    assert named.count("fine") <= 4
+    assert json.loads(found.attrs["stages"]) == [vars(stage) for stage in own]
+    for stages, line in (((), "is empty"), ([Stage("none", 1, 0.5, 0, 1, 1, 0.1)], "'none' has")):
+        with pytest.raises(md.ScanError, match=line):
+            md.align(scan, method="optical-flow", stages=stages)
+    with pytest.raises(md.ScanError, match="which has none"):
+        md.align(scan, method="line", stages=own)
