@@ -34,6 +34,7 @@ _COORDINATES = {
     "_inner_axes": "inner_axis",
     "_outer_axes": "outer_axis",
 }
+_SETTINGS = ("two_theta", "projection_shape", "volume_shape", "detector_angles", "full_circle_covered")
 _REQUIRED = ("_rotations", "_j_offsets", "_k_offsets")
 _SIZES = {"row": 3, "col": 3, "xyz": 3}
 
@@ -78,12 +79,12 @@ def _documents(scan: xr.Dataset) -> dict[str, list[Any]]:
         "projection_shape": list(detector_shape(scan)),
         "volume_shape": [int(n) for n in scan.attrs["volume_shape"]],
         "detector_angles": angles.tolist(),
-        "full_circle_covered": [_covers_full_circle(angles)],
+        "full_circle_covered": [bool(scan.attrs.get("full_circle_covered", covers_full_circle(angles)))],
         "checksum": [0],
     }
 
 
-def _covers_full_circle(angles: NDArray[np.float64]) -> bool:
+def covers_full_circle(angles: NDArray[np.float64]) -> bool:
     """Whether first and last segment are nearer to a whole circle apart, or to none, than to half of one."""
     apart = abs(angles[0] - angles[-1] % (2 * np.pi))
     return bool(abs(apart - np.pi) >= min(apart, abs(apart - 2 * np.pi)))
@@ -96,8 +97,8 @@ def read_geometry(path: str | os.PathLike[str]) -> xr.Dataset:
     -------
     xr.Dataset
         No variables: the coordinates of a scan by ``projection`` (numbered from 0), as far as the file has
-        them for every projection, and the directions, ``two_theta`` and ``volume_shape`` as attributes, with
-        ``projection_shape`` (J, K).
+        them for every projection, and the directions, ``two_theta``, ``volume_shape`` and
+        ``full_circle_covered`` as attributes, with ``projection_shape`` (J, K).
 
     Raises
     ------
@@ -153,14 +154,15 @@ def with_geometry(scan: xr.Dataset, geometry: xr.Dataset) -> xr.Dataset:
     names = list(_COORDINATES.values())
     bare = scan.drop_vars([name for name in names if name in scan.coords])
     changed = bare.assign_coords({name: geometry[name].variable for name in names if name in geometry.coords})
-    attrs = {name: value for name, value in geometry.attrs.items() if name != "projection_shape"}
+    detector = ("projection_shape", "full_circle_covered")
+    attrs = {name: value for name, value in geometry.attrs.items() if name not in detector}
     changed = changed.assign_attrs(attrs)
     validate_scan(changed)
     return changed
 
 
 def _read_documents(path: Path) -> dict[str, Any]:
-    wanted = {*_COORDINATES, *DIRECTIONS, "two_theta", "projection_shape", "volume_shape", "detector_angles"}
+    wanted = {*_COORDINATES, *DIRECTIONS, *_SETTINGS}
     try:
         with tarfile.open(path, "r:") as tar:
             return {
@@ -199,6 +201,10 @@ def _attributes(path: str | os.PathLike[str], documents: dict[str, Any]) -> dict
         angles = documents["two_theta"]
         values = _numbers(path, "two_theta", angles, (len(angles),)).tolist()
         attrs["two_theta"] = values[0] if len(values) == 1 else values
+    if "full_circle_covered" in documents:
+        attrs["full_circle_covered"] = bool(
+            _numbers(path, "full_circle_covered", documents["full_circle_covered"], (1,))[0]
+        )
     return attrs
 
 
