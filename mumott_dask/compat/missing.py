@@ -1,0 +1,76 @@
+"""What of mumott is not here: where to find it, or what to use instead."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Iterable, Mapping
+from functools import cache
+from importlib import import_module
+from typing import Any
+
+from mumott_dask.errors import ScanError, ScanWarning
+
+
+def names_of_mumott(module: str) -> Callable[[str], Any]:
+    """``__getattr__`` of a module of this room: a name that it has not is mumott's, where that is installed.
+
+    Parameters
+    ----------
+    module : str
+        Such as ``"mumott_dask.compat.pipelines"``.
+    """
+    theirs = module.replace(__package__, "mumott", 1)
+
+    def of_mumott(name: str) -> Any:
+        if name.startswith("__"):  # asked for by the import system and by tools, never by a script
+            raise AttributeError(f"module {module!r} has no attribute {name!r}")
+        try:
+            return import_module(f"{module}.{name}")
+        except ModuleNotFoundError as error:
+            if error.name != f"{module}.{name}":
+                raise
+        try:
+            found = import_module(theirs)
+        except ImportError as error:
+            # An AttributeError would be replaced by one that says less.
+            raise ImportError(
+                f"{module} has no {name!r}, and mumott, which may, can't be imported ({error})"
+            ) from error
+        if hasattr(found, name):
+            return getattr(found, name)
+        raise ImportError(f"neither {module} nor {theirs} has {name!r}")
+
+    return of_mumott
+
+
+class NotHere:
+    """Stands for one of mumott's objects in a result; says what to use instead when it is asked for more."""
+
+    def __init__(self, what: str, instead: str) -> None:
+        self._line = f"there is no {what} here: {instead}"
+
+    def __getattr__(self, name: str) -> Any:
+        raise AttributeError(self._line)
+
+    def __repr__(self) -> str:
+        return f"<{self._line}>"
+
+
+def check_keywords(function: str, given: Mapping[str, Any], known: Iterable[str], instead: str) -> None:
+    """Refuse keywords that cannot mean anything here, in one line that says what to use instead."""
+    for name in given:
+        if name not in known:
+            raise ScanError(f"{function} takes no {name!r} here: {instead}")
+
+
+def on_gpu(wanted: bool) -> None:
+    """Warn, once, that what was asked for on a GPU runs on the CPU."""
+    if wanted:
+        _warn_of_the_cpu()
+
+
+@cache
+def _warn_of_the_cpu() -> None:
+    warnings.warn(
+        "use_gpu=True: there is no GPU to use, the work is done on the CPU", ScanWarning, stacklevel=4
+    )

@@ -1,0 +1,5 @@
+"""Images and geometry for alignment, by mumott's names."""
+
+from mumott_dask.compat.missing import names_of_mumott
+
+__getattr__ = names_of_mumott(__name__)
