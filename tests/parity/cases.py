@@ -38,6 +38,14 @@ def write_inputs(case, folder):
     )
     write_scan(scan, folder / "scan.h5")
     write_scan(scan, folder / "ours.mumott")
+    segments = scan["diode"].values[..., np.newaxis] * np.float32([1, 2, 3, 4])
+    angles = np.linspace(0, np.pi, 4, endpoint=False) + 0.1
+    write_scan(
+        scan.assign(data=((*scan["diode"].dims, "segment"), segments)).assign_coords(
+            detector_angle=("segment", angles)
+        ),
+        folder / "segments.h5",
+    )
     projector, random = Projector.from_scan(scan), np.random.default_rng(0)
     np.savez(
         folder / "inputs.npz",

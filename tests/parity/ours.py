@@ -4,6 +4,7 @@ from functools import cache
 from itertools import islice
 
 import numpy as np
+from by_name import operations_of
 from service import geometry_arrays, serve
 
 from mumott_dask import Projector, absorbance, open_scan
@@ -80,4 +81,5 @@ def _named(scan):
 
 if __name__ == "__main__":
     operations = (absorbances, forward, adjoint, mitra, mitra_with_given_weights, read_own, read_other)
-    serve("ours", {operation.__name__: operation for operation in operations})
+    by_name = operations_of("mumott_dask.compat")
+    serve("ours", {operation.__name__: operation for operation in operations} | by_name)

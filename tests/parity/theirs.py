@@ -3,6 +3,7 @@
 from functools import cache
 
 import numpy as np
+from by_name import operations_of
 from mumott.core.geometry import Geometry
 from mumott.data_handling import DataContainer
 from mumott.data_handling.utilities import get_absorbances
@@ -107,4 +108,5 @@ def _named(geometry):
 
 if __name__ == "__main__":
     operations = (absorbances, forward, adjoint, mitra, mitra_with_given_weights, write, read_other)
-    serve("theirs", {operation.__name__: operation for operation in operations})
+    by_name = operations_of("mumott")
+    serve("theirs", {operation.__name__: operation for operation in operations} | by_name)
