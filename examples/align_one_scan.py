@@ -1,8 +1,9 @@
-"""Align one scan, and see how well it went.
+"""Align one scan
+==============
 
 A piece of bone is simulated as a scanner would see it whose stage jitters, drifts and jumps between tilts.
 The offsets are found from the projections alone, compared with the truth, and drawn. With a scan of your own,
-`open_scan("scan.h5")` takes the place of `simulate`, and there is no truth to compare with.
+``open_scan("scan.h5")`` takes the place of ``simulate``, and there is no truth to compare with.
 """
 
 from matplotlib import pyplot

@@ -1,8 +1,9 @@
-"""mumott's tutorial, in its own names.
+"""The tutorial of mumott
+======================
 
-The optical-flow tutorial of mumott with its imports changed from `mumott` to `mumott_dask.compat`: a start
-from centres of mass, then two stages from coarse to fine. A simulated scan, in a file such as mumott reads,
-stands for the published one.
+The optical-flow tutorial of mumott with its imports changed from ``mumott`` to ``mumott_dask.compat``: a
+start from centres of mass, then two stages from coarse to fine. A simulated scan, in a file such as mumott
+reads, stands for the published one.
 """
 
 import matplotlib.pyplot as plt

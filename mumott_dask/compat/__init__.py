@@ -14,4 +14,4 @@ from .scans import from_mumott, to_mumott_geometry
 
 __all__ = ["DataContainer", "Geometry", "ProbedCoordinates", "from_mumott", "to_mumott_geometry"]
 
-__getattr__ = names_of_mumott(__name__)
+__getattr__ = names_of_mumott(__name__, "Simulator", "SphericalHarmonicMapper")

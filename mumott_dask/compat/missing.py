@@ -11,13 +11,16 @@ from typing import Any
 from mumott_dask.errors import ScanError, ScanWarning
 
 
-def names_of_mumott(module: str) -> Callable[[str], Any]:
+def names_of_mumott(module: str, *known: str) -> Callable[[str], Any]:
     """``__getattr__`` of a module of this room: a name that it has not is mumott's, where that is installed.
 
     Parameters
     ----------
     module : str
         Such as ``"mumott_dask.compat.pipelines"``.
+    *known : str
+        Names that mumott's module has and this one has not. To import one of them says why it can't be had;
+        any other name is missing as it is from any module, so that ``hasattr`` works.
     """
     theirs = module.replace(__package__, "mumott", 1)
 
@@ -32,13 +35,13 @@ def names_of_mumott(module: str) -> Callable[[str], Any]:
         try:
             found = import_module(theirs)
         except ImportError as error:
+            if name not in known:
+                raise AttributeError(f"module {module!r} has no attribute {name!r}") from error
             # An AttributeError would be replaced by one that says less.
             raise ImportError(
-                f"{module} has no {name!r}, and mumott, which may, can't be imported ({error})"
+                f"{module} has no {name!r}, and mumott, which has it, can't be imported ({error})"
             ) from error
-        if hasattr(found, name):
-            return getattr(found, name)
-        raise ImportError(f"neither {module} nor {theirs} has {name!r}")
+        return getattr(found, name)
 
     return of_mumott
 

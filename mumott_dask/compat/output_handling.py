@@ -16,7 +16,9 @@ from mumott_dask.scan.atomic import replacing
 
 __all__ = ["dict_to_h5"]
 
-__getattr__ = names_of_mumott(__name__)
+__getattr__ = names_of_mumott(
+    __name__, "OrientationImageMapper", "ProjectionViewer", "ReconstructionDerivedQuantities"
+)
 
 log = logging.getLogger(__name__)
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from mumott_dask.compat.missing import names_of_mumott
 
-__getattr__ = names_of_mumott(__name__)
+__getattr__ = names_of_mumott(__name__, "GaussianKernels", "NearestNeighbor", "SphericalHarmonics")
 
 
 @dataclass(frozen=True)

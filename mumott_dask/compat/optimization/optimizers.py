@@ -2,4 +2,4 @@
 
 from mumott_dask.compat.missing import names_of_mumott
 
-__getattr__ = names_of_mumott(__name__)
+__getattr__ = names_of_mumott(__name__, "GradientDescent", "LBFGS", "ZHTTOptimizer")

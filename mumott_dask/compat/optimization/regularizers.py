@@ -2,4 +2,6 @@
 
 from mumott_dask.compat.missing import names_of_mumott
 
-__getattr__ = names_of_mumott(__name__)
+__getattr__ = names_of_mumott(
+    __name__, "GroupLasso", "HuberNorm", "L1Norm", "L2Norm", "Laplacian", "TotalVariation"
+)

@@ -19,7 +19,7 @@ from mumott_dask.reconstruction import MitraStep, iterated, mitra_steps, sirt_we
 
 __all__ = ["run_mitra", "run_sirt"]
 
-__getattr__ = names_of_mumott(__name__)
+__getattr__ = names_of_mumott(__name__, "run_discrete_directions", "run_group_lasso", "run_sigtt")
 
 _APPLY = {"absorbances", "preconditioner_cutoff", "weights_cutoff", "basis_set_kwargs", "BasisSet"}
 _IGNORED = {"Projector", "no_tqdm", "weights", "nestorov_weight", "enforce_non_negativity"}
