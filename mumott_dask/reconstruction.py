@@ -45,8 +45,22 @@ def sirt_weights(
 ) -> SirtWeights:
     """Weights ``1 / A(1)`` and preconditioner ``1 / A.T(1)``, each 0 where its sum is under the smallest.
 
-    They depend on the geometry alone, but for a mask (projection, j, k) that those of the rays are multiplied
-    with. `chunks` along projection give both as Dask arrays, held by workers.
+    They depend on the geometry alone, but for the mask.
+
+    Parameters
+    ----------
+    projector : Projector
+    chunks : tuple of int, optional
+        Chunk sizes along projection, for Dask arrays that workers hold.
+    mask : (projection, j, k) array
+        What the weights of the rays are multiplied with.
+    smallest_sums : (float, float)
+        Of a ray and of a voxel, in voxels and in pixels: below it, they count as not seen.
+
+    Returns
+    -------
+    SirtWeights
+        `rays` (projection, j, k) and `voxels` (x, y, z).
 
     Notes
     -----

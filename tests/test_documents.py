@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import doctest
 import importlib
+import inspect
 import os
 import pkgutil
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -18,21 +20,24 @@ import mumott_dask
 from mumott_dask import simulate, write_scan
 
 ROOT = Path(__file__).parents[1]
-PAGES = ("README.md", "docs/first_alignment.md", "docs/workers.md")
+PAGES = (
+    "README.md",
+    "docs/start_here.md",
+    "docs/aligning.md",
+    "docs/from_mumott.md",
+    "docs/workers.md",
+    "docs/how_alignment_works.md",
+    "docs/accuracy.md",
+)
 MODULES = sorted(module.name for module in pkgutil.walk_packages(mumott_dask.__path__, "mumott_dask."))
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    """Folder with a scan.h5, where the pages' commands can be typed one after the other."""
-    folder = tmp_path_factory.mktemp("documents")
-    scan = simulate(shape=(24, 20), tilts=2, rotations=15, jitter=0.5, jumps=1, drift=0.3)
-    write_scan(scan, folder / "scan.h5")
-    return folder
-
-
-def _blocks(page: str, language: str) -> list[str]:
-    return re.findall(rf"^```{language}\n(.*?)^```$", (ROOT / page).read_text(), re.DOTALL | re.MULTILINE)
+def scan(tmp_path_factory):
+    """A scan.h5, which pages take for granted."""
+    path = tmp_path_factory.mktemp("documents") / "scan.h5"
+    write_scan(simulate(shape=(24, 20), tilts=2, rotations=15, jitter=0.5, jumps=1, drift=0.3), path)
+    return path
 
 
 def _run(line: list[str], folder: Path) -> None:
@@ -44,26 +49,24 @@ def _run(line: list[str], folder: Path) -> None:
 
 
 @pytest.mark.parametrize("page", PAGES)
-def test_the_python_of_a_page_runs(page, folder):
-    blocks = _blocks(page, "python")
+def test_what_a_page_says_runs_from_top_to_bottom(page, scan, tmp_path):
+    shutil.copy(scan, tmp_path / "scan.h5")
+    blocks = re.findall(r"^```(python|sh)\n(.*?)^```$", (ROOT / page).read_text(), re.DOTALL | re.MULTILINE)
     assert blocks
-    for block in blocks:
-        for output in folder.glob("*.mumott"):
-            output.unlink()
-        (folder / "block.py").write_text(block)
-        _run([sys.executable, "block.py"], folder)
-
-
-@pytest.mark.parametrize("page", [*PAGES, "docs/accuracy.md"])
-def test_the_commands_of_a_page_run(page, folder):
-    commands = [line for block in _blocks(page, "sh") for line in block.splitlines()]
-    assert commands
-    for output in folder.glob("*.mumott"):
-        output.unlink()
-    for command in commands:
-        program, *arguments = shlex.split(command)
-        assert program == "mumott-dask"
-        _run([sys.executable, "-m", "mumott_dask", *arguments], folder)
+    before = ""
+    for language, block in blocks:
+        if language != before:  # the same again in the other language writes the same files
+            for output in tmp_path.glob("*.mumott"):
+                output.unlink()
+        before = language
+        if language == "python":
+            (tmp_path / "block.py").write_text(block)
+            _run([sys.executable, "block.py"], tmp_path)
+            continue
+        for command in block.splitlines():
+            program, *arguments = shlex.split(command)
+            assert program == "mumott-dask"
+            _run([sys.executable, "-m", "mumott_dask", *arguments], tmp_path)
 
 
 @pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md"])
@@ -99,11 +102,27 @@ def test_every_example_of_a_docstring_gives_what_it_says():
     assert attempted > 3
 
 
-def test_every_public_name_is_in_the_reference():
+def documented() -> list[str]:
+    """Names of the functions and classes in the reference."""
     reference = (ROOT / "docs" / "reference.md").read_text()
-    for name in set(mumott_dask.__all__) - {"cluster", "plot"}:
-        assert f"mumott_dask.{name}\n" in reference, name
-    for room in (mumott_dask.plot, mumott_dask.cluster):
-        documented = re.findall(rf"{room.__name__}\.(\w+)", reference)
-        assert all(hasattr(room, name) for name in documented)
-        assert documented
+    return re.findall(r"^\.\. auto(?:function|class|data|exception):: (\S+)$", reference, re.MULTILINE)
+
+
+def test_every_public_name_is_in_the_reference():
+    names = {name.rpartition(".")[2] for name in documented()}
+    for module in ["mumott_dask", *MODULES]:
+        public = getattr(importlib.import_module(module), "__all__", ())
+        assert set(public) - {"cluster", "plot"} <= names, module
+
+
+def test_the_reference_tells_what_goes_in_and_what_comes_out():
+    for name in documented():
+        module, _, own = name.rpartition(".")
+        found = getattr(importlib.import_module(module), own)
+        if not inspect.isfunction(found):
+            continue
+        assert found.__doc__, name
+        signature = inspect.signature(found)
+        assert bool(signature.parameters) == ("Parameters\n" in found.__doc__), name
+        if signature.return_annotation not in ("None", None):
+            assert re.search(r"(Returns|Yields)\n", found.__doc__), name

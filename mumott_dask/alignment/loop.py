@@ -220,7 +220,12 @@ def align_steps(
     checkpoint: str | PathLike[str] | None = None,
     overwrite: bool = False,
 ) -> Generator[AlignmentStep, None, xr.Dataset]:
-    """Find the offsets step by step; see `align` for the parameters.
+    """Find the offsets step by step.
+
+    Parameters
+    ----------
+    scan, method, start, ...
+        Those of `align`, but for `watch`.
 
     Yields
     ------
@@ -231,6 +236,11 @@ def align_steps(
     -------
     Dataset
         The alignment, as the value of the generator.
+
+    Raises
+    ------
+    ScanError
+        See `align`.
     """
     scan = scan if isinstance(scan, xr.Dataset) else open_scan(scan)
     validate_scan(scan)

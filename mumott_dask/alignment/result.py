@@ -105,6 +105,14 @@ def _found_besides(last: AlignmentStep) -> dict[str, Any]:
 def write_alignment(result: xr.Dataset, path: str | PathLike[str], overwrite: bool = False) -> None:
     """Write an alignment as a Zarr store, atomically.
 
+    Parameters
+    ----------
+    result : Dataset
+        What `align` returned.
+    path : path
+    overwrite : bool
+        Whether what is there is replaced, once the new one is whole.
+
     Raises
     ------
     ScanError
@@ -116,6 +124,15 @@ def write_alignment(result: xr.Dataset, path: str | PathLike[str], overwrite: bo
 
 def open_alignment(path: str | PathLike[str]) -> xr.Dataset:
     """Read an alignment that `write_alignment` or the command wrote.
+
+    Parameters
+    ----------
+    path : path
+
+    Returns
+    -------
+    Dataset
+        See `align`.
 
     Raises
     ------
@@ -136,6 +153,10 @@ def with_offsets(scan: xr.Dataset, alignment: xr.Dataset | str | PathLike[str]) 
         Not changed.
     alignment : Dataset or path
         Its projections are matched by label; it must have all of the scan's.
+
+    Returns
+    -------
+    Dataset
 
     Raises
     ------

@@ -22,6 +22,11 @@ _POLL = 0.5  # seconds between questions to a scheduler
 def watch_alignment(file: TextIO | None = None) -> Iterator[Callable[[AlignmentStep], None]]:
     """Show the stage, iteration, largest step, residual and time left of an alignment.
 
+    Parameters
+    ----------
+    file : text file, optional
+        Where to show it; standard error by default.
+
     Yields
     ------
     callable
@@ -48,6 +53,11 @@ def watch_alignment(file: TextIO | None = None) -> Iterator[Callable[[AlignmentS
 def watch_reconstruction(file: TextIO | None = None) -> Iterator[Callable[[int, int, float], None]]:
     """Show the iteration, the loss and the time left of a reconstruction.
 
+    Parameters
+    ----------
+    file : text file, optional
+        Where to show it; standard error by default.
+
     Yields
     ------
     callable
@@ -65,6 +75,11 @@ def watch_reconstruction(file: TextIO | None = None) -> Iterator[Callable[[int, 
 @contextmanager
 def watch_validation(file: TextIO | None = None) -> Iterator[Callable[[int, int, str], None]]:
     """Show which tomogram a validation is at, and the time left.
+
+    Parameters
+    ----------
+    file : text file, optional
+        Where to show it; standard error by default.
 
     Yields
     ------
@@ -91,6 +106,10 @@ def watch_computation(label: str, computations: int = 1, file: TextIO | None = N
         How many computations the block runs, one after the other.
     file : text file, optional
         Where to show it; standard error by default.
+
+    Yields
+    ------
+    None
     """
     client = _active_client()
     with display(label, every_step=False, file=file) as shown:

@@ -30,6 +30,15 @@ def with_slabs(projector: Projector, volume_chunks: VolumeChunks) -> Projector:
     volume_chunks : int, "auto" or None
         Thickness of the slabs, voxels; one that the workers' memory has room for; or the volume as a whole.
         For scans in memory, volumes are always whole.
+
+    Returns
+    -------
+    Projector
+
+    Raises
+    ------
+    ScanError
+        Where `volume_chunks` is something else.
     """
     if volume_chunks is None:
         return replace(projector, slabs=1)

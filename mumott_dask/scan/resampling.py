@@ -31,6 +31,11 @@ def crop(scan: xr.Dataset, j: slice | None = None, k: slice | None = None) -> xr
     j, k : slice, optional
         Pixels to keep along each direction, without a step. Negative numbers count from the end.
 
+    Returns
+    -------
+    xr.Dataset
+        A scan of fewer pixels; not computed where `scan` is chunked.
+
     Raises
     ------
     ScanError
@@ -67,6 +72,11 @@ def bin_scan(scan: xr.Dataset, n: int) -> xr.Dataset:
     scan : xr.Dataset
     n : int
         At most as many as the detector has pixels, in either direction.
+
+    Returns
+    -------
+    xr.Dataset
+        A scan of fewer pixels; not computed where `scan` is chunked.
 
     Raises
     ------

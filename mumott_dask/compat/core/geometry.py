@@ -17,6 +17,8 @@ from mumott_dask.scan.schema import DIRECTIONS
 
 from .probed_coordinates import ProbedCoordinates, probed_coordinates
 
+__all__ = ["Geometry", "GeometryTuple"]
+
 __getattr__ = names_of_mumott(__name__)
 
 Floats = NDArray[np.float64]

@@ -13,6 +13,8 @@ from mumott_dask.compat.missing import names_of_mumott
 if TYPE_CHECKING:
     from .geometry import Geometry
 
+__all__ = ["ProbedCoordinates"]
+
 __getattr__ = names_of_mumott(__name__)
 
 

@@ -12,6 +12,8 @@ from mumott_dask.compat.missing import names_of_mumott
 
 from .geometry import Geometry, GeometryTuple
 
+__all__ = ["Projection", "ProjectionStack"]
+
 __getattr__ = names_of_mumott(__name__)
 
 Floats = NDArray[np.float64]

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 from mumott_dask.compat.missing import names_of_mumott
 
+__all__ = ["TrivialBasis"]
+
 __getattr__ = names_of_mumott(__name__, "GaussianKernels", "NearestNeighbor", "SphericalHarmonics")
 
 

@@ -22,6 +22,15 @@ from mumott_dask.measured import signal_and_mask
 
 from .utilities.alignment_geometry import get_alignment_geometry
 
+__all__ = [
+    "line_vertical_alignment",
+    "recenter_tomogram",
+    "run_optical_flow_alignment",
+    "shifts_to_geometry",
+    "shifts_to_vector",
+    "sinogram_line_vertical_alignment",
+]
+
 __getattr__ = names_of_mumott(__name__)
 
 Floats = NDArray[Any]

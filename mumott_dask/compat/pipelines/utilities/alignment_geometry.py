@@ -12,6 +12,8 @@ from mumott_dask.compat.core.geometry import Geometry
 from mumott_dask.compat.missing import names_of_mumott
 from mumott_dask.scan.volume import turning_axis
 
+__all__ = ["get_alignment_geometry", "shift_center_of_reconstruction"]
+
 __getattr__ = names_of_mumott(__name__)
 
 

@@ -15,6 +15,15 @@ from scipy import ndimage, signal
 
 from mumott_dask.compat.missing import names_of_mumott
 
+__all__ = [
+    "center",
+    "compute_tukey_window",
+    "get_img_grad",
+    "imfilter_high_pass_1d",
+    "imshift_fft",
+    "smooth_edges",
+]
+
 __getattr__ = names_of_mumott(__name__)
 
 Floats = NDArray[np.float64]
@@ -65,6 +74,10 @@ def imshift_fft(img: ArrayLike, x: ArrayLike, y: ArrayLike) -> Floats:
     x, y : (image,) array, pixels
         By how much the content moves along j and along k.
 
+    Returns
+    -------
+    (j, k, image) float
+
     Raises
     ------
     ValueError
@@ -90,6 +103,10 @@ def smooth_edges(img: ArrayLike, smooth_kernel: int = 3) -> Floats:
         Not changed.
     smooth_kernel : int, pixels
         How far means are taken over.
+
+    Returns
+    -------
+    (j, k, image) float
     """
     images = np.array(img, dtype=float)
     reach = np.arange(-smooth_kernel, smooth_kernel + 1)
@@ -115,6 +132,10 @@ def imfilter_high_pass_1d(img: ArrayLike, ax: int, sigma: float) -> Floats:
     ax : int
     sigma : float
         Share of the frequencies that is taken out, 0 to 1; none where it is not positive.
+
+    Returns
+    -------
+    array of the same shape
     """
     image = np.asarray(img)
     if sigma <= 0:
