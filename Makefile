@@ -59,4 +59,4 @@ lock: .venv/ready  ## resolve the lock file anew
 	  pyproject.toml --output-file requirements.lock
 
 clean:  ## remove what the other targets made
-	rm -rf .venv .venv-mumott docs/_build demo-output bench-output .mypy_cache .ruff_cache .pytest_cache
+	rm -rf .venv .venv-mumott docs/_build docs/gallery demo-output bench-output .mypy_cache .ruff_cache .pytest_cache

@@ -74,6 +74,4 @@ def on_gpu(wanted: bool) -> None:
 
 @cache
 def _warn_of_the_cpu() -> None:
-    warnings.warn(
-        "use_gpu=True: there is no GPU to use, the work is done on the CPU", ScanWarning, stacklevel=4
-    )
+    warnings.warn("use_gpu=True: no GPU is used, the work is done on the CPU", ScanWarning, stacklevel=4)

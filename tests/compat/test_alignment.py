@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from distributed import Client
 
 from mumott_dask import Projector, ScanError, compare, reconstruct
 from mumott_dask.compat import DataContainer
@@ -49,6 +50,13 @@ def test_offsets_that_the_geometry_holds_are_taken_from_the_shifts(still, scan):
     assert error(still, scan, shifts) < 0.02
     again, _, _ = flow(still, optimal_shift=shifts, stop_max_iteration=1, center_reconstruction=False)
     np.testing.assert_allclose(again, shifts, atol=0.05)
+
+
+def test_it_runs_on_the_workers_of_an_active_client(still):
+    here, _, _ = flow(still, stop_max_iteration=2)
+    with Client(processes=False, n_workers=1, threads_per_worker=2, dashboard_address=None):
+        there, _, _ = flow(still, stop_max_iteration=2)
+    np.testing.assert_allclose(there, here, atol=1e-3)
 
 
 @pytest.mark.parametrize(("keyword", "axis"), [("align_horizontal", 0), ("align_vertical", 1)])

@@ -1,11 +1,15 @@
 from __future__ import annotations
 
+import sys
+from types import ModuleType
+
 import h5py
 import numpy as np
 import pytest
+import xarray as xr
 
 from mumott_dask import ScanError, absorbance, open_scan
-from mumott_dask.compat import from_mumott, to_mumott_geometry
+from mumott_dask.compat import Geometry, from_mumott, to_mumott_geometry
 from mumott_dask.compat.core.projection_stack import Projection
 from mumott_dask.compat.data_handling import DataContainer
 from mumott_dask.compat.data_handling.utilities import get_absorbances, get_transmittivities
@@ -118,6 +122,21 @@ def test_cutoffs_outside_of_0_and_1_are_refused(container):
     for cutoffs in ((0, 1), (0.1, 1.5), (0.5, 0.1)):
         with pytest.raises(ValueError, match="cutoff_values"):
             get_transmittivities(container.diode, cutoff_values=cutoffs)
+
+
+def test_mumotts_own_geometry_gets_the_alignments_offsets(scan, monkeypatch):
+    theirs = ModuleType("mumott")
+    theirs.Geometry = Geometry  # reads the same file as mumott's own
+    monkeypatch.setitem(sys.modules, "mumott", theirs)
+    offsets = {"j_offset": scan["j_offset"].values + 1, "k_offset": scan["k_offset"].values * 2}
+    alignment = xr.Dataset(
+        {name: ("projection", values) for name, values in offsets.items()},
+        coords={"projection": scan["projection"].values},
+    )
+    found = to_mumott_geometry(alignment, scan)
+    np.testing.assert_array_equal(found.j_offsets, scan["j_offset"] + 1)
+    np.testing.assert_array_equal(found.k_offsets, scan["k_offset"] * 2)
+    np.testing.assert_array_equal(found.rotations_as_array, scan["rotation"])
 
 
 def test_mumotts_own_geometry_needs_mumott(scan):
