@@ -23,11 +23,11 @@ from .records import Unknowns
 
 Floats = NDArray[np.float64]
 Images = NDArray[np.float32]
-Spread = Callable[[list[Images], Images, Images, Images], list[Floats]]
+Sides = Callable[[list[Images], Images, Images, Images, Images], list[Floats]]
 
 _LN10 = np.float32(np.log(10))
 _MOST_TAKEN = 0.9
-_FROM_MODEL = np.float32(0.2)  # see `spread_of_errors`
+_FROM_MODEL = np.float32(0.2)  # see `sides_of_all`
 _LARGEST_RESIDUAL = np.float32(1.0)  # absorbance; beyond it a pixel is wrong, and its exponential would rule
 
 
@@ -58,23 +58,29 @@ class Systems(NamedTuple):
         return np.sqrt(self.squares / np.maximum(self.pixels, 1))
 
 
-def spread_of_errors(influence: list[Images], residual: Images, mask: Images, flux: Images) -> list[Floats]:
-    """Covariance of the right-hand sides, (projection,) for each pair of unknowns, from the pixels' variance.
+def sides_of_all(
+    influence: list[Images], residual: Images, left: Images, mask: Images, flux: Images
+) -> list[Floats]:
+    """Right-hand sides, (projection,) for each unknown, then their covariance, for each pair of unknowns.
 
-    The variance is the noise's and a part of what is left beside it: what the model leaves of an image
-    cancels in part between neighbours. How much of it counts was found from simulated scans whose offsets are
-    known (see the accuracy benchmark).
+    The covariance is that of the pixels: the noise's and a part of what is left beside it, as what the model
+    leaves of an image cancels in part between neighbours. How much of it counts was found from simulated
+    scans whose offsets are known (see the accuracy benchmark).
 
     Parameters
     ----------
     influence : list of (projection, j, k) arrays
         What the pixels' residuals are summed with, for each unknown.
-    residual, mask, flux : (projection, j, k) array
+    residual : (projection, j, k) array
+    left : (projection, j, k) array
+        The residual less a background, where that is free.
+    mask, flux : (projection, j, k) array
         See `noise_variance`.
     """
-    noise = noise_variance(residual, mask, flux)
-    variance = noise + _FROM_MODEL * (np.square(residual) - noise)
-    return [_sums(a, b * variance) for a in influence for b in influence]
+    noise = noise_variance(left, mask, flux)
+    variance = noise + _FROM_MODEL * (np.square(left) - noise)
+    spread = [_sums(a, b * variance) for a in influence for b in influence]
+    return [*(_sums(each, residual) for each in influence), *spread]
 
 
 def small_systems(
@@ -82,7 +88,7 @@ def small_systems(
     tomogram: Images,
     smoothing: float,
     unknowns: Unknowns,
-    spread: Spread = spread_of_errors,
+    sides: Sides = sides_of_all,
 ) -> Systems:
     """The small system of every projection, given a tomogram.
 
@@ -94,7 +100,7 @@ def small_systems(
         Standard deviation of the Gaussian that residual and derivatives are smoothed with.
     unknowns : Unknowns
     spread : callable
-        Gives the systems' `spread`, an (a, b) after another: see `spread_of_errors`.
+        Gives the systems' `spread`, an (a, b) after another: see `sides_of_all`.
     """
     sums = level.projector.map_projections(
         normal_sums,
@@ -105,7 +111,7 @@ def small_systems(
         smoothing=smoothing,
         unknowns=unknowns,
         counting=level.counting,
-        spread=spread,
+        sides=sides,
     )
     (sums,) = arrays.materialise(sums)
     m = unknowns.count
@@ -125,13 +131,13 @@ def normal_sums(
     smoothing: float,
     unknowns: Unknowns,
     counting: bool,
-    spread: Spread = spread_of_errors,
+    sides: Sides = sides_of_all,
 ) -> Floats:
     """Sums of the small systems of some projections, (projection, number): `Systems`, side by side."""
 
     def some(predicted: Images, data: Images, mask: Images, *turns: Images) -> Floats:
         slopes = derivatives(predicted, turns, smoothing, unknowns)
-        return _normal_sums(predicted, data, mask, slopes, window, smoothing, unknowns, counting, spread)
+        return _normal_sums(predicted, data, mask, slopes, window, smoothing, unknowns, counting, sides)
 
     predicted, turns = projector.reproject(tomogram), turned_images(projector, tomogram, unknowns)
     return np.asarray(arrays.in_batches(some, predicted, data, mask, *turns))
@@ -146,7 +152,7 @@ def _normal_sums(
     smoothing: float,
     unknowns: Unknowns,
     counting: bool,
-    spread: Spread,
+    sides: Sides,
 ) -> Floats:
     reach = _LARGEST_RESIDUAL if counting else np.abs(predicted).max(axis=(1, 2), keepdims=True)
     residual = np.clip(data - predicted, -reach, reach) * mask
@@ -164,9 +170,9 @@ def _normal_sums(
     weighted = [slope * weight for slope in slopes]
     influence = [arrays.smooth(each, smoothing) * mask for each in weighted]
     matrix = [_sums(a, b) for a in weighted for b in slopes]
-    side = [_sums(each, residual) for each in influence]
     seen = np.square(_sums(predicted, mask)) / np.maximum(_sums(predicted * mask, predicted), 1e-30)
-    return np.stack([*matrix, *side, *spread(influence, left, mask, flux), squares, pixels, seen], axis=1)
+    told = sides(influence, residual, left, mask, flux)
+    return np.stack([*matrix, *told, squares, pixels, seen], axis=1)
 
 
 def derivatives(

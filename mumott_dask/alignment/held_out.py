@@ -17,10 +17,9 @@ from numpy.typing import NDArray
 from mumott_dask import arrays
 from mumott_dask.measured import Signal, checked_signal, signal_and_mask
 from mumott_dask.projector import Projector
-from mumott_dask.projector.backgrounds import without_background
 from mumott_dask.reconstruction import SirtWeights, iterated, mitra_steps, sirt_weights
 
-from .flow import Spread, Systems, normal_sums, small_systems, spread_of_errors
+from .flow import Sides, Systems, sides_of_all, small_systems
 from .level import Level, trusting, whole_level
 from .records import TRUSTED, Unknowns
 from .result import with_offsets
@@ -77,10 +76,10 @@ class Aligned:
         return np.pad(self.free[chosen], ((0, 0), (0, unknowns.count - 2)), constant_values=True)
 
     def systems(
-        self, level: Level, tomogram: Volume, unknowns: Unknowns, spread: Spread = spread_of_errors
+        self, level: Level, tomogram: Volume, unknowns: Unknowns, sides: Sides = sides_of_all
     ) -> Systems:
         """Small systems of some projections, with what the tomogram takes for itself counted over all."""
-        found = small_systems(level, tomogram, self.smoothing, unknowns, spread)
+        found = small_systems(level, tomogram, self.smoothing, unknowns, sides)
         total = max(found.seen.mean() * np.count_nonzero(self.weight), 1)
         taken = min(found.filled / total, _MOST_TAKEN)
         return found._replace(filled=float(taken * found.seen.sum()))
@@ -214,10 +213,11 @@ def _part(scan: Aligned, held: NDArray[np.intp], tomogram: Volume) -> tuple[list
     base, flat, turning = (
         solved(everything, _EVERYTHING, flags) for flags in (modelled, with_background, with_rotations)
     )
-    by_half, halving = _half(scan, level, tomogram, free)
+    halves = scan.systems(level, tomogram, unknowns, sides_of_halves)
+    half = solved(halves, unknowns, free)
     found = [
-        moved + by_half,
-        halving,
+        moved + _offsets(half),
+        half.deviations[:, :2] * np.sqrt(1 - halves.taken),
         step.deviations[:, :2],
         _offsets(flat) - _offsets(base),
         _offsets(turning) - _offsets(base),
@@ -226,60 +226,19 @@ def _part(scan: Aligned, held: NDArray[np.intp], tomogram: Volume) -> tuple[list
     return found, everything
 
 
-def _half(scan: Aligned, level: Level, tomogram: Volume, free: Flags) -> tuple[Floats, Floats]:
-    """What half of the pixels, as of a chequerboard, add to the offsets by all, and its standard error.
+def sides_of_halves(
+    influence: list[Volume], residual: Volume, left: Volume, mask: Volume, flux: Volume
+) -> list[Floats]:
+    """Right-hand sides with the signs of a chequerboard, and their covariance, from their parts in blocks.
 
-    Both (projection, 2). Every other pixel tells of what changes from pixel to pixel, be it noise or not, so
-    the error is found from these changes themselves.
+    Solved for, they are what half of the pixels add to the offsets by all, and how uncertain that is: every
+    other pixel tells of what changes from pixel to pixel, be it noise or not. See `flow.sides_of_all`.
     """
-    unknowns = scan.unknowns
-    sums = level.projector.map_projections(
-        half_sums,
-        tomogram,
-        level.data,
-        level.mask,
-        window=level.window,
-        smoothing=scan.smoothing,
-        unknowns=unknowns,
-        counting=level.counting,
-    )
-    (sums,) = arrays.materialise(sums)
-    own = scan.systems(level, tomogram, unknowns, spread_of_halves)
-    m = unknowns.count
-    half = own._replace(side=2 * sums[:, m * m : m * m + m] - own.side)
-    step = solved(half, unknowns, free)
-    return _offsets(step), step.deviations[:, :2] * np.sqrt(1 - half.taken)
-
-
-def spread_of_halves(influence: list[Volume], residual: Volume, mask: Volume, flux: Volume) -> list[Floats]:
-    """Covariance of the right-hand sides with the signs of a chequerboard, from their parts block by block.
-
-    See `flow.spread_of_errors`.
-    """
-    signs = np.where(_chequerboard(residual), np.float32(1), np.float32(-1))
-    parts = [_BLOCK**2 * arrays.bin_images(each * residual * signs, _BLOCK) for each in influence]
-    return [np.einsum("njk,njk->n", a, b, dtype=np.float64) for a in parts for b in parts]
-
-
-def _chequerboard(images: Volume) -> Flags:
-    j, k = np.indices(images.shape[1:])
-    return (j + k) % 2 == 0
-
-
-def half_sums(
-    projector: Projector,
-    tomogram: Volume,
-    data: Volume,
-    mask: Volume,
-    window: Volume,
-    smoothing: float,
-    unknowns: Unknowns,
-    counting: bool,
-) -> Floats:
-    """`flow.normal_sums` of images whose every other pixel, as of a chequerboard, has nothing to say."""
-    residual = data - projector.reproject(tomogram)
-    told = np.where(_chequerboard(data), data, data - without_background(residual, mask, unknowns.background))
-    return normal_sums(projector, tomogram, told, mask, window, smoothing, unknowns, counting)
+    j, k = np.indices(left.shape[1:])
+    signed = np.where((j + k) % 2 == 0, left, -left)
+    parts = [_BLOCK**2 * arrays.bin_images(each * signed, _BLOCK) for each in influence]
+    sides = [part.sum(axis=(1, 2), dtype=np.float64) for part in parts]
+    return [*sides, *(np.einsum("njk,njk->n", a, b, dtype=np.float64) for a in parts for b in parts)]
 
 
 def _offsets(step: Step) -> Floats:
