@@ -90,7 +90,7 @@ def to_mumott_geometry(alignment: xr.Dataset | str, scan: xr.Dataset) -> Any:
 
 
 def geometry_scan(geometry: Any) -> xr.Dataset:
-    """Scan with a geometry alone: its images are zeros that take no memory."""
+    """Scan with a geometry alone, whose images are zeros: what a geometry file is written from."""
     shape = (len(geometry), *geometry.projection_shape)
     return _scan(geometry, np.broadcast_to(np.float32(0), shape))
 

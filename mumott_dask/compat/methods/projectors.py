@@ -10,7 +10,6 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 from mumott_dask import Projector
 from mumott_dask.compat.core.geometry import Geometry
 from mumott_dask.compat.missing import names_of_mumott, on_gpu
-from mumott_dask.compat.scans import geometry_scan
 
 __all__ = ["SAXSProjector", "SAXSProjectorCUDA"]
 
@@ -75,17 +74,29 @@ class SAXSProjector:
         return len(self._geometry)
 
     @property
-    def volume_shape(self) -> tuple[int, ...]:
+    def volume_shape(self) -> tuple[int, int, int]:
         """Voxels along x, y and z."""
-        return tuple(int(n) for n in self._geometry.volume_shape)
+        x, y, z = self._geometry.volume_shape
+        return int(x), int(y), int(z)
 
     @property
-    def projection_shape(self) -> tuple[int, ...]:
+    def projection_shape(self) -> tuple[int, int]:
         """Pixels along j and k."""
-        return tuple(int(n) for n in self._geometry.projection_shape)
+        j, k = self._geometry.projection_shape
+        return int(j), int(k)
 
     def _projector(self, indices: ArrayLike | None) -> Projector:
-        projector = Projector.from_scan(geometry_scan(self._geometry))
+        geometry = self._geometry
+        projector = Projector(
+            geometry.rotations_as_array,
+            geometry.j_offsets_as_array,
+            geometry.k_offsets_as_array,
+            self.volume_shape,
+            self.projection_shape,
+            geometry.p_direction_0,
+            geometry.j_direction_0,
+            geometry.k_direction_0,
+        )
         if indices is None:
             return projector
         numbers = np.ravel(indices)
