@@ -54,7 +54,7 @@ def test_offsets_that_the_geometry_holds_are_taken_from_the_shifts(still, scan):
 
 def test_it_runs_on_the_workers_of_an_active_client(still):
     here, _, _ = flow(still, stop_max_iteration=2)
-    with Client(processes=False, n_workers=1, threads_per_worker=2, dashboard_address=None):
+    with Client(processes=False, n_workers=1, threads_per_worker=2, dashboard_address=":0"):
         there, _, _ = flow(still, stop_max_iteration=2)
     np.testing.assert_allclose(there, here, atol=1e-3)
 

@@ -102,6 +102,20 @@ def test_segments_are_reconstructed_side_by_side(segmented, chunked, monkeypatch
     assert x[..., 0].max() > 0.01
 
 
+def test_a_masked_segment_may_hold_anything(segmented):
+    container = DataContainer(segmented)
+    options = {"use_absorbances": False, "BasisSet": TrivialBasis, "maxiter": 3}
+    weights = np.ones_like(container.data)
+    weights[2, 8:12, 8:12, 1] = 0
+    for projection, own in zip(container.projections, weights, strict=True):
+        projection.weights = own
+    before = run_mitra(container, **options)
+    container.projections[2].data[8:12, 8:12, 1] = 1e4
+    after = run_mitra(container, **options)
+    np.testing.assert_array_equal(after["result"]["x"], before["result"]["x"])
+    assert (before["weights"][2, 8:12, 8:12] > 0).all(axis=(0, 1)).tolist() == [True, False, True]
+
+
 @pytest.mark.parametrize(
     ("keywords", "line"),
     [
@@ -119,7 +133,7 @@ def test_what_means_nothing_here_is_refused_in_a_line(container, keywords, line)
 
 def test_it_runs_on_the_workers_of_an_active_client(container):
     here = run_mitra(container, maxiter=3)["result"]["x"]
-    with Client(processes=False, n_workers=1, threads_per_worker=2, dashboard_address=None) as client:
+    with Client(processes=False, n_workers=1, threads_per_worker=2, dashboard_address=":0") as client:
         there = run_mitra(container, maxiter=3)["result"]["x"]
         counts = client.run_on_scheduler(lambda dask_scheduler: dask_scheduler.transition_counter)
     assert counts > 100

@@ -16,6 +16,7 @@ from mumott_dask.compat.missing import NotHere, check_keywords, names_of_mumott,
 from mumott_dask.compat.scans import working_scan
 from mumott_dask.errors import ScanError
 from mumott_dask.reconstruction import MitraStep, iterated, mitra_steps, sirt_weights
+from mumott_dask.scan.schema import pixel_weights
 
 __all__ = ["run_mitra", "run_sirt"]
 
@@ -26,6 +27,7 @@ _IGNORED = {"Projector", "no_tqdm", "weights", "nestorov_weight", "enforce_non_n
 _OPTIMIZER = {"x0", "step_size", "nestorov_weight", "maxiter", "ftol", "enforce_non_negativity"}
 _SILENT = {"no_tqdm", "display_loss"}
 _INSTEAD = "the loss is the squared one, and the tomogram is solved by mitra_steps; mumott itself has more"
+_ABSENT = ("optimizer", "loss_function", "residual_calculator", "basis_set")
 _SETTLED = 6  # iterations before `ftol` may end a reconstruction
 
 
@@ -150,12 +152,14 @@ def _solved(
     projector, chunks = Projector.from_scan(scan), arrays.chunk_lengths(data)
     if own_weights is None:
         cutoffs = options.get("weights_cutoff", 0.1), options.get("preconditioner_cutoff", 0.1)
-        rays, voxels = sirt_weights(projector, chunks, mask, cutoffs)
+        rays, voxels = sirt_weights(projector, chunks, smallest_sums=cutoffs)
     else:
-        rays = mask * (_weights(scan) if own_weights.get("use_weights", True) else np.float32(1))
+        given = _weights(scan, not use_absorbances)
+        rays = given if own_weights.get("use_weights", True) else (given > 0).astype(np.float32)
         voxels = _voxels(own_weights.get("preconditioner"), projector)
     if data.ndim == 4:
-        rays, voxels = rays[..., np.newaxis] + 0 * data, voxels[..., np.newaxis]
+        rays, voxels = (each if each.ndim == 4 else each[..., np.newaxis] for each in (rays, voxels))
+    rays = np.broadcast_to(rays * mask, data.shape)
     start = optimizer.get("x0")
     steps = mitra_steps(
         projector,
@@ -178,9 +182,6 @@ def _solved(
     }
 
 
-_ABSENT = ("optimizer", "loss_function", "residual_calculator", "basis_set")
-
-
 def _measured(scan: xr.Dataset, use_absorbances: bool, options: Mapping[str, Any]) -> tuple[Any, Any]:
     """What the rays add up, (projection, j, k[, channel]), and the mask of the pixels that hold it."""
     channels = options.get("basis_set_kwargs", {}).get("channels")
@@ -195,18 +196,21 @@ def _measured(scan: xr.Dataset, use_absorbances: bool, options: Mapping[str, Any
             raise ScanError("the container has no detector segments, expected one read with skip_data=False")
         if channels not in (None, scan.sizes["segment"]):
             raise ScanError(f"channels is {channels}, expected {scan.sizes['segment']}, as the data have")
-        return scan["data"].data, (_weights(scan) > 0).astype(np.float32)
+        return scan["data"].data, (_weights(scan, True) > 0).astype(np.float32)
     if options.get("absorbances") is None:
         found = absorbance(scan)
         return found["absorbance"].data, found["mask"].data
-    mask = (_weights(scan) > 0).astype(np.float32)
+    mask = (_weights(scan, False) > 0).astype(np.float32)
     given = np.asarray(options["absorbances"], np.float32).reshape(mask.shape)
     return arrays.chunked_like(given, mask) if arrays.is_chunked(mask) else given, mask
 
 
-def _weights(scan: xr.Dataset) -> Any:
-    weights = scan["weights"]
-    return (weights.max("segment") if "segment" in weights.dims else weights).data
+def _weights(scan: xr.Dataset, of_segments: bool) -> Any:
+    """Weights of pixels, or of each of their segments, which may be one segment long."""
+    if not of_segments:
+        return pixel_weights(scan).data
+    weights = scan["weights"].data
+    return weights if weights.ndim == 4 else weights[..., np.newaxis]
 
 
 def _voxels(preconditioner: ArrayLike | None, projector: Projector) -> NDArray[np.float32]:
