@@ -133,6 +133,34 @@ def operations_of(root):
         )
         return {"tomogram": found["result"]["x"][..., 0]}
 
+    def unaligned(folder):
+        held = container_of(folder)
+        held.geometry.j_offsets = held.geometry.k_offsets = np.zeros(len(held.geometry))
+        return held
+
+    def line(folder, watch):
+        amo, held = of("pipelines.optical_flow_alignment"), unaligned(folder)
+        return {"offsets": watch(amo.line_vertical_alignment, held).T}
+
+    def optical_flow(folder, watch):
+        """The tutorial's first stage."""
+        amo, held = of("pipelines.optical_flow_alignment"), unaligned(folder)
+        start = amo.line_vertical_alignment(held)
+        settings = {"rec_iteration": 5, "stop_max_iteration": 15, "smooth_data": True, "sigma_smooth": 2.0}
+        optimizer = {"nestorov_weight": 0.6, "no_tqdm": True}
+        settings |= {"optimal_shift": start, "optimizer_kwargs": optimizer}
+        found = watch(lambda: amo.run_optical_flow_alignment(held, **settings))
+        return {"offsets": found[0].T}
+
+    def phase_matching(folder, watch):
+        held = unaligned(folder)
+        pipeline = {"maxiter": 10, "no_tqdm": True}
+        settings = {"upsampling": 20, "maxiter": 12, "shift_cutoff": 5.0}
+        run = of("pipelines").run_phase_matching_alignment
+        watch(lambda: run(held, reconstruction_pipeline_kwargs=pipeline, **settings))
+        return {"offsets": [held.geometry.j_offsets, held.geometry.k_offsets]}
+
     listed = (transmittivities, container, geometry, probed_coordinates, subsets, alignment_geometry)
     listed += (shifts, image_processing, recentred, saved, sirt, mitra_by_name)
+    listed += (line, optical_flow, phase_matching)
     return {operation.__name__: operation for operation in listed}
