@@ -18,7 +18,7 @@ from dask.base import compute, is_dask_collection, persist
 from dask.core import flatten
 from dask.delayed import delayed
 from dask.highlevelgraph import HighLevelGraph, MaterializedLayer
-from dask.task_spec import DataNode, Task, TaskRef
+from dask.task_spec import DataNode, GraphNode, Task, TaskRef
 from numpy.typing import NDArray
 from scipy import ndimage
 
@@ -91,6 +91,9 @@ def _optimized(arrays: Sequence[da.Array]) -> list[da.Array]:
 def elementwise(function: Callable[..., tuple[Any, ...]], count: int, *arrays: Any) -> tuple[Any, ...]:
     """As many arrays as said from ``function(*arrays)``; of chunked ones block by block, in one task each.
 
+    A block that one task is still to make, a sum say, is made within the tasks that need it: that costs less
+    than to wait for the scheduler once more.
+
     Parameters
     ----------
     function : callable
@@ -107,13 +110,22 @@ def elementwise(function: Callable[..., tuple[Any, ...]], count: int, *arrays: A
     results = []
     for n in range(count):
         name = new_name("elementwise")
-        layer: dict[Any, Task] = {}
+        layer: dict[Any, GraphNode] = {}
         for index in np.ndindex(first.numblocks):
-            refs = (TaskRef((array.name, *index)) for array in arrays)
-            layer[name, *index] = Task((name, *index), _nth, n, function, *refs)
+            keys = [(array.name, *index) for array in arrays]
+            task = Task((name, *index), _nth, n, function, *map(TaskRef, keys))
+            within = [node for each in zip(arrays, keys, strict=True) if (node := _to_be_made(*each))]
+            layer[name, *index] = Task.fuse(*within, task) if within else task
         graph = HighLevelGraph.from_collections(name, layer, dependencies=arrays)
         results.append(da.Array(graph, name, first.chunks, meta=first._meta))
     return tuple(results)
+
+
+def _to_be_made(array: da.Array, key: tuple[Any, ...]) -> Task | None:
+    """The task that makes a block, where it stands in the graph by itself."""
+    layer = array.dask.layers[array.name]
+    node = layer[key] if isinstance(layer, MaterializedLayer) else None
+    return node if isinstance(node, Task) else None
 
 
 def _nth(n: int, function: Callable[..., tuple[Any, ...]], *blocks: Any) -> Any:

@@ -119,12 +119,12 @@ def mitra_steps(
     step = partial(_stepped, nesterov_weight=np.float32(nesterov_weight), nonnegative=nonnegative)
     for number in count(1):
         gradient, loss = projector.gradient(ahead, data, weights, background)
-        x, momentum, ahead = arrays.elementwise(step, 3, ahead, momentum, gradient, preconditioner)
+        ahead, momentum = arrays.elementwise(step, 2, ahead, momentum, gradient, preconditioner)
         del gradient
-        x, momentum, ahead, loss = arrays.keep_on_workers(x, momentum, ahead, loss)
+        ahead, momentum, loss = arrays.keep_on_workers(ahead, momentum, loss)
         if number % _AGE == 0:
-            momentum, ahead = arrays.without_past(momentum, ahead)
-        yield MitraStep(x, loss)
+            ahead, momentum = arrays.without_past(ahead, momentum)
+        yield MitraStep(ahead + momentum, loss)
 
 
 def _stepped(
@@ -134,15 +134,15 @@ def _stepped(
     preconditioner: Volume,
     nesterov_weight: np.float32,
     nonnegative: bool,
-) -> tuple[Volume, Volume, Volume]:
-    """Tomogram, momentum, and where the next gradient is to be taken, in place of the first three."""
+) -> tuple[Volume, Volume]:
+    """Where the next gradient is to be taken, and momentum, whose sum is the tomogram; in place."""
     gradient *= preconditioner
     momentum += gradient
     tomogram = np.subtract(ahead, gradient, out=ahead)
     if nonnegative:
         np.maximum(tomogram, 0, out=tomogram)
     momentum *= nesterov_weight
-    return tomogram, momentum, np.subtract(tomogram, momentum, out=gradient)
+    return np.subtract(tomogram, momentum, out=tomogram), momentum
 
 
 def iterated(steps: Iterator[MitraStep], number: int) -> MitraStep:

@@ -15,6 +15,7 @@ from mumott_dask import Projector, arrays, cluster
 from mumott_dask.measured import signal_and_mask
 from mumott_dask.projector import numpy_arrays
 from mumott_dask.reconstruction import mitra_steps, sirt_weights
+from mumott_dask.scan.chunk_sizes import chunk_length
 
 ITERATIONS, TURNS = 20, 5
 WORKERS, NULL_ITERATIONS = 256, 9
@@ -37,11 +38,17 @@ def seconds(found, iterations):
     return (time.perf_counter() - begin) / iterations
 
 
+def usual_chunks(scan):
+    """Projections a chunk that `open_scan` takes for the active cluster."""
+    diode = scan["diode"]
+    return chunk_length(len(diode), diode.nbytes / len(diode), cluster.capacity())
+
+
 def test_two_processes_against_two_threads(figure, tutorial_scan):
     """The same iterations in turns: numba's two threads here, and two workers of one thread."""
     here = steps(tutorial_scan)
     with cluster.local(workers=2, threads=1, dashboard_address=None):
-        there = steps(tutorial_scan.chunk(projection=-(-tutorial_scan.sizes["projection"] // 4)))
+        there = steps(tutorial_scan.chunk(projection=usual_chunks(tutorial_scan)))
         seconds(here, 3), seconds(there, 3)
 
         times = np.array([[seconds(here, ITERATIONS), seconds(there, ITERATIONS)] for _ in range(TURNS)])
