@@ -107,6 +107,7 @@ def small_systems(
         tomogram,
         level.data,
         level.mask,
+        turns=unknowns.rotations,
         window=level.window,
         smoothing=smoothing,
         unknowns=unknowns,
@@ -192,8 +193,7 @@ def turned_images(projector: Projector, tomogram: Images, unknowns: Unknowns) ->
     """Derivatives of projections by three small rotations, (projection, j, k) each, if those are unknown."""
     if not unknowns.rotations:
         return []
-    turned = -projector.forward(torques(tomogram))
-    return [np.ascontiguousarray(turned[..., axis]) for axis in range(3)]
+    return projector.turns(tomogram)
 
 
 def noise_variance(residual: Images, mask: Images, flux: Images) -> Images:
@@ -213,24 +213,6 @@ def noise_variance(residual: Images, mask: Images, flux: Images) -> Images:
     valid = (mask[:, 1:, 1:] * mask[:, 1:, :-1] * mask[:, :-1, 1:] * mask[:, :-1, :-1]) > 0
     level = _sums(crossed, crossed * valid) / np.maximum(4 * valid.sum(axis=(1, 2)), 1)
     return level.astype(np.float32)[:, None, None] / flux
-
-
-def torques(tomogram: Images) -> Images:
-    """``r x grad V`` with r from the volume's centre, (x, y, z, 3).
-
-    For R <- R exp([omega]x), the derivative of a projection by omega is minus the projection of this field.
-    """
-    slope = np.gradient(tomogram)
-    x, y, z = np.meshgrid(
-        *(np.arange(n, dtype=np.float32) - np.float32((n - 1) / 2) for n in tomogram.shape),
-        indexing="ij",
-        sparse=True,
-    )
-    field = np.empty((*tomogram.shape, 3), np.float32)
-    field[..., 0] = y * slope[2] - z * slope[1]
-    field[..., 1] = z * slope[0] - x * slope[2]
-    field[..., 2] = x * slope[1] - y * slope[0]
-    return field
 
 
 def _sums(a: Images, b: Images) -> Floats:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from mumott_dask import arrays
 from mumott_dask.measured import Signal, checked_signal, signal_and_mask
-from mumott_dask.projector import Projector
+from mumott_dask.projector import Projector, VolumeChunks, with_slabs
 from mumott_dask.reconstruction import SirtWeights, iterated, mitra_steps, sirt_weights
 
 from .flow import Sides, Systems, sides_of_all, small_systems
@@ -99,14 +99,16 @@ class Realigned:
     instrument: Floats  #: (3,), radians: the rotation in the laboratory that all of them together ask for
 
 
-def aligned(scan: xr.Dataset, alignment: xr.Dataset, iterations: int) -> Aligned:
+def aligned(
+    scan: xr.Dataset, alignment: xr.Dataset, iterations: int, volume_chunks: VolumeChunks = None
+) -> Aligned:
     """The scan with an alignment's geometry, and the freedom that the alignment took."""
     scan = with_offsets(scan, alignment)
     labels = np.asarray(scan["projection"])
     chosen = alignment.sel(projection=labels)
     signal = _signal(scan, alignment)
     data, mask = signal_and_mask(scan, signal)
-    projector = Projector.from_scan(scan)
+    projector = with_slabs(Projector.from_scan(scan), volume_chunks)
     bounds = alignment.attrs.get("window", [[0, side] for side in projector.detector_shape])
     window = slice(*bounds[0]), slice(*bounds[1])
     level = whole_level(projector, data, mask, window, signal.kind == "transmission")

@@ -12,7 +12,6 @@ from pathlib import Path
 import numpy as np
 import xarray as xr
 
-from mumott_dask.errors import ScanError
 from mumott_dask.measured import signal_and_mask
 from mumott_dask.projector import Projector, VolumeChunks, with_slabs
 from mumott_dask.scan import open_scan
@@ -120,8 +119,7 @@ def align(
         The alignment has converged when the largest step is smaller.
     volume_chunks : int, "auto" or None
         For chunked scans: thickness of the slabs along x, voxels, that the tomogram is held in by the workers
-        while it is worked on; ``"auto"`` for one that their memory has room for, None for whole. Not with
-        rotations that are refined.
+        while it is worked on; ``"auto"`` for one that their memory has room for, None for whole.
     checkpoint : path, optional
         Zarr store that is written after each outer iteration, and holds the alignment in the end. Where it is
         there already, of the same scan with the same settings but interrupted or killed, it is gone on with,
@@ -265,8 +263,6 @@ def align_steps(
         stages,
     )
     projector = with_slabs(Projector.from_scan(scan), volume_chunks)
-    if projector.slabs > 1 and settings.unknowns.rotations:
-        raise ScanError(f"volume_chunks is {volume_chunks!r}, expected None where rotations are refined")
     begin = given_start(scan, start)
     asked = question(scan, settings, start, (begin.j, begin.k))
     stored = None if checkpoint is None else begun(checkpoint, asked, overwrite)

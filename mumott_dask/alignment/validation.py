@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from mumott_dask import geometry
 from mumott_dask.errors import ScanError
+from mumott_dask.projector import VolumeChunks
 from mumott_dask.scan import open_scan
 from mumott_dask.scan.schema import validate_scan
 
@@ -31,6 +32,7 @@ def validate(
     alignment: xr.Dataset | str | PathLike[str],
     iterations: int = 60,
     watch: Callable[[int, int, str], None] | None = None,
+    volume_chunks: VolumeChunks = None,
 ) -> xr.Dataset:
     """Test an alignment without knowing the truth.
 
@@ -47,6 +49,8 @@ def validate(
         Of MITRA for each of the 13 tomograms; with fewer, tomograms that are not finished pass for errors.
     watch : callable, optional
         Called after each tomogram with their number so far, the number in all, and what was done.
+    volume_chunks : int, "auto" or None
+        For chunked scans: thickness of the slabs along x that tomograms are held in; see `align`.
 
     Returns
     -------
@@ -102,7 +106,7 @@ def validate(
         if watch is not None:
             watch(done, _TOMOGRAMS, what)
 
-    known = aligned(scan, alignment, iterations)
+    known = aligned(scan, alignment, iterations, volume_chunks)
     tested = int(known.free.any(axis=1).sum())
     if tested < _FEWEST:
         raise ScanError(f"validate: {tested} projections were aligned, expected at least {_FEWEST}")

@@ -76,15 +76,22 @@ def gradient(
 
 
 def map_projections(
-    projector: Projector, function: Callable[..., Any], volume: Any, *images: da.Array, **settings: Any
+    projector: Projector,
+    function: Callable[..., Any],
+    volume: Any,
+    *images: da.Array,
+    turns: bool,
+    **settings: Any,
 ) -> da.Array:
     """Few numbers a projection, (projection, number), from the chunk that each lives in."""
     stacks, slabs = [_whole(stack) for stack in images], projector.slab_lengths
     tasks = _Tasks(projector, stacks[0].chunks[0], slabs)
-    pieces, halos = _with_halos(volume, slabs)
+    pieces, around = _with_halos(volume, slabs)
     rows, call = list(zip(*map(_blocks, stacks), strict=True)), partial(function, **settings)
     see, then = (
-        (_itself, call) if len(slabs) == 1 else (partial(_reprojected, halos), partial(_numbers, call))
+        (_itself, call)
+        if len(slabs) == 1
+        else (partial(_reprojected, around, turns), partial(_numbers, call))
     )
     tasks.project(
         "numbers", [ref for piece in pieces for ref in _blocks(piece)], rows, see, then, own_tasks(*stacks), 1
@@ -99,17 +106,26 @@ def in_slabs(projector: Projector, volume: Any) -> da.Array:
     return arrays.in_slabs(volume, projector.slab_lengths)
 
 
-def _with_halos(volume: Any, slabs: Sequence[int]) -> tuple[list[da.Array], list[tuple[int, int]]]:
-    """Slabs with the planes around them that splines need, one block each, and how many those are."""
-    side, pieces, halos = sum(slabs), [], []
+class _Around(NamedTuple):
+    """What a slab comes with, and where it lies."""
+
+    halo: tuple[int, int]  #: planes before and after it
+    centre: float  #: the plane, counted from the first of them, that the volume's centre lies in
+
+
+def _with_halos(volume: Any, slabs: Sequence[int]) -> tuple[list[da.Array], list[_Around]]:
+    """Slabs with the planes around them that splines need, one block each."""
+    side, pieces, around = sum(slabs), [], []
     for end, n in zip(np.cumsum(slabs).tolist(), slabs, strict=True):
-        halos.append((min(HALO, end - n), min(HALO, side - end)))
-        planes = volume[end - n - halos[-1][0] : end + halos[-1][1]]
+        halo = min(HALO, end - n), min(HALO, side - end)
+        first = end - n - halo[0]
+        around.append(_Around(halo, (side - 1) / 2 - first))
+        planes = volume[first : end + halo[1]]
         if arrays.is_chunked(volume):
             pieces.append(planes.rechunk(-1))
         else:
             pieces.append(arrays.in_slabs(planes, [len(planes)]))
-    return pieces, halos
+    return pieces, around
 
 
 class _Sum(NamedTuple):
@@ -308,8 +324,11 @@ def _forward(_: int, part: Projector, slab: Any) -> Any:
     return part.forward(slab)
 
 
-def _reprojected(halos: list[tuple[int, int]], s: int, part: Projector, slab: Any) -> Any:
-    return part.reproject(slab, halos[s])
+def _reprojected(slabs: list[_Around], turns: bool, s: int, part: Projector, slab: Any) -> Any:
+    """Images, and their derivatives by rotations if wanted, (image, projection, j, k)."""
+    halo, centre = slabs[s]
+    images = [part.reproject(slab, halo)]
+    return np.stack(images + part.turns(slab, halo, centre) if turns else images)
 
 
 def _itself(_: int, __: Projector, volume: Any) -> Any:
@@ -323,11 +342,15 @@ def _residual(_: Projector, images: Any, data: Any, weights: Any, background: in
 class _Reprojected(NamedTuple):
     """What stands for a projector where no task has the whole volume, but all its slabs have been seen."""
 
-    images: Any
+    images: Any  #: (image, projection, j, k), see `_reprojected`
 
     def reproject(self, volume: None) -> Any:
         """The reprojected images."""
-        return self.images
+        return self.images[0]
+
+    def turns(self, volume: None) -> list[Any]:
+        """Their derivatives by rotations."""
+        return list(self.images[1:])
 
 
 def _numbers(function: Callable[..., Any], _: Projector, images: Any, *measured: Any) -> Any:

@@ -18,6 +18,7 @@ from mumott_dask.errors import ScanError
 
 from . import dask_blocks, numpy_arrays, splines
 from .beam import ParallelBeam
+from .turning import torques
 
 Array = Any  #: NumPy or Dask, told apart at run time
 
@@ -103,6 +104,29 @@ class Projector(ParallelBeam):
         self._check(volume, (x + sum(halo), y, z), "volume")
         return splines.reproject(self, volume, halo)
 
+    def turns(
+        self, volume: NDArray[np.float32], halo: tuple[int, int] = (0, 0), centre: float | None = None
+    ) -> list[NDArray[np.float32]]:
+        """Derivatives of the projections by three small rotations of the sample.
+
+        Parameters
+        ----------
+        volume : (x, y, z) array
+            NumPy.
+        halo : (before, after)
+            Planes that it has more along x, of what lies around it.
+        centre : float, optional
+            The plane along x, halo included, that the sample's centre of rotation lies in; by default the
+            volume's centre.
+
+        Returns
+        -------
+        list of (projection, j, k) float32
+            By omega_x, omega_y and omega_z, radians, of R <- R exp([omega]x).
+        """
+        turned = -self.forward(torques(volume, centre)[halo[0] : len(volume) - halo[1]])
+        return [np.ascontiguousarray(turned[..., axis]) for axis in range(3)]
+
     def adjoint(self, projections: Array) -> Array:
         """Sum over projections of what lands where each voxel does.
 
@@ -149,7 +173,12 @@ class Projector(ParallelBeam):
         return numpy_arrays.gradient(self, volume, data, weights, background)
 
     def map_projections(
-        self, function: Callable[..., NDArray[np.float64]], volume: Array, *images: Array, **settings: Any
+        self,
+        function: Callable[..., NDArray[np.float64]],
+        volume: Array,
+        *images: Array,
+        turns: bool = False,
+        **settings: Any,
     ) -> Array:
         """Apply a function that turns each projection into a few numbers, where its chunk lives.
 
@@ -161,6 +190,9 @@ class Projector(ParallelBeam):
         volume : (x, y, z) array
         *images : (projection, ...) arrays
             All NumPy, or Dask in the chunks of the first.
+        turns : bool
+            Whether the function asks its projector for `turns`, and not for `reproject` alone: no other
+            methods are there where volumes are in slabs.
 
         Returns
         -------
@@ -168,7 +200,7 @@ class Projector(ParallelBeam):
         """
         if arrays.is_chunked(images[0]):
             images = (images[0], *(arrays.chunked_like(image, images[0]) for image in images[1:]))
-            return dask_blocks.map_projections(self, function, volume, *images, **settings)
+            return dask_blocks.map_projections(self, function, volume, *images, turns=turns, **settings)
         parts = (
             function(part, volume, *(image[some] for image in images), **settings)
             for some, part in self.batches()

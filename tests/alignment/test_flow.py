@@ -12,7 +12,6 @@ from mumott_dask.alignment.flow import (
     derivatives,
     noise_variance,
     small_systems,
-    torques,
     turned_images,
 )
 from mumott_dask.alignment.level import whole_level
@@ -20,6 +19,7 @@ from mumott_dask.alignment.records import Unknowns
 from mumott_dask.alignment.steps import solved, turned
 from mumott_dask.projector import Projector
 from mumott_dask.projector.backgrounds import background_terms
+from mumott_dask.projector.turning import torques
 
 VOLUME, DETECTOR, N = (30, 28, 32), (36, 38), 9
 UNKNOWNS = Unknowns(background=3, rotations=True)

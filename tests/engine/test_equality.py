@@ -5,6 +5,7 @@ import pytest
 from distributed import Client
 
 import mumott_dask as md
+from mumott_dask.alignment import Stage
 
 
 @pytest.fixture(params=[1, 2, 4], scope="module")
@@ -54,6 +55,24 @@ def assert_close(found, expected):
     np.testing.assert_allclose(found, expected, rtol=0, atol=1e-5 * largest)
 
 
-def test_rotations_are_not_refined_in_slabs(scan):
-    with pytest.raises(md.ScanError, match="volume_chunks is 7, expected None where rotations are refined"):
-        md.align(scan.chunk(projection=8), refine_angles=True, volume_chunks=7)
+@pytest.mark.parametrize("unknown", ["refine_angles", "refine_geometry"])
+def test_rotations_in_slabs(scan, unknown):
+    """Turns are found in the last stage alone, which has two iterations."""
+    stages = Stage("coarse", 2, 1.5, 1, 3, 2, 0.0), Stage("fine", 1, 0.7, 2, 3, 2, 0.0)
+    whole, parts = (
+        md.align(given, method="optical-flow", stages=stages, volume_chunks=thickness, **{unknown: True})
+        for given, thickness in ((scan, None), (scan.chunk(projection=8), 5))
+    )
+    assert np.abs(whole["rotation"] - np.asarray(scan["rotation"])).max() > 1e-4
+    np.testing.assert_allclose(parts["rotation"], whole["rotation"], rtol=0, atol=1e-5)
+    np.testing.assert_allclose(parts["j_offset"], whole["j_offset"], rtol=0, atol=1e-4)
+    assert_close(parts["tomogram"], whole["tomogram"])
+
+
+def test_validation_in_slabs(scan, expected):
+    whole, parts = (
+        md.validate(given, expected[1], iterations=4, volume_chunks=thickness)
+        for given, thickness in ((scan, None), (scan.chunk(projection=16), 12))
+    )
+    for name in ("j_difference", "k_difference"):
+        np.testing.assert_allclose(parts[name], whole[name], rtol=0, atol=1e-4)

@@ -216,6 +216,21 @@ def test_splines_bend_alike_in_slabs(wide, slabs, lies):
     np.testing.assert_allclose(found, expected, rtol=0, atol=5e-6 * np.abs(expected).max())
 
 
+def turned(projector, volume, images):
+    products = [(turn * images).sum(axis=(1, 2)) for turn in projector.turns(volume)]
+    return np.stack([*products, (projector.reproject(volume) * images).sum(axis=(1, 2))], axis=1)
+
+
+@in_slabs
+def test_turns_about_the_centre_of_the_volume_in_slabs(wide, slabs):
+    volume, images = random(WIDE), random(wide.shape)
+    expected = turned(wide, volume, images)
+    parts = replace(wide, slabs=slabs)
+    found = parts.map_projections(turned, volume, chunked(images, (5, 5, 3)), turns=True).compute()
+    largest = np.abs(expected).max(axis=0)
+    np.testing.assert_allclose(found / largest, expected / largest, rtol=0, atol=5e-6)
+
+
 class Tasks(Callback):
     """Counts the tasks that run; other names for a result are none."""
 
