@@ -35,10 +35,6 @@ def counted(dask_scheduler):
     return found
 
 
-def tasks_known(dask_scheduler):
-    return len(dask_scheduler.tasks)
-
-
 def received(dask_worker):
     kinds = Counter()
     for transfer in dask_worker.transfer_incoming_log:
@@ -66,10 +62,6 @@ class Watched:
     def received(self):
         """Bytes by kind, each worker's."""
         return list(self.client.run(received).values())
-
-    def known(self):
-        """Number of tasks that the scheduler holds."""
-        return self.client.run_on_scheduler(tasks_known)
 
 
 @pytest.fixture(scope="module")

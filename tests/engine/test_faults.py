@@ -46,6 +46,19 @@ def assert_equal(found, expected):
         np.testing.assert_allclose(found[name], expected[name], rtol=0, atol=1e-4)
 
 
+def wait_for_all(client):
+    """Wait until three workers run, none of them about to start: one that dies meanwhile is given up."""
+    client.cluster.scale(3)
+    for _ in range(600):
+        nannies = client.cluster.workers.values()
+        known = client.scheduler_info(n_workers=-1)["workers"]
+        running = [nanny.status == Status.running and nanny.worker_address in known for nanny in nannies]
+        if len(running) == 3 and all(running):
+            return
+        time.sleep(0.1)
+    raise TimeoutError(f"{sum(running)} of 3 workers run")
+
+
 def kill(client, count, choose):
     """Kill worker processes without a warning; their nannies start others."""
     workers = sorted(client.cluster.workers.items())
@@ -63,7 +76,7 @@ def align_while(what, scan):
 
 
 def check_kill(client, watched, scan, undisturbed, duration, count, seed):
-    client.wait_for_workers(3)
+    wait_for_all(client)
     watched.finished()
     choose = random.Random(seed)
     moment = choose.uniform(0, duration)
