@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from functools import partial
 from itertools import count
 from typing import Any, Literal
 from uuid import uuid4
@@ -202,7 +203,7 @@ def of_each_projection(
     """
     if not is_chunked(images):
         return in_batches(function, images, *materialise(*others))
-    call = delayed(function, pure=True)
+    call = delayed(partial(in_batches, function), pure=True)
     alike = (da.asarray(other).rechunk({0: images.chunks[0]}) for other in others)
     stacks = zip(*(chunks(stack) for stack in (images, *alike)), strict=True)
     return np.concatenate(compute(*(call(*blocks) for blocks in stacks)))
@@ -244,7 +245,7 @@ def map_images(function: Callable[[NDArray[Any]], NDArray[Any]], images: Any) ->
     if not is_chunked(images):
         return in_batches(function, images)
     whole = images.rechunk(dict.fromkeys(range(1, images.ndim), -1))
-    return whole.map_blocks(function, dtype=images.dtype)
+    return whole.map_blocks(partial(in_batches, function), dtype=images.dtype, meta=whole._meta)
 
 
 def chunks(array: Any) -> list[Any]:

@@ -1,11 +1,16 @@
 """Scans and volumes that are larger than the workers: read again, in slabs, within the limit."""
 
+import tracemalloc
+
+import dask
+import dask.array as da
 import numpy as np
 import pytest
 from distributed import Client
 
 import mumott_dask as md
 from mumott_dask import arrays, placement
+from mumott_dask.absorption import air_level, without_spikes
 from mumott_dask.measured import signal_and_mask
 
 
@@ -43,3 +48,16 @@ def test_chunks_that_are_read_again_give_the_same(tight, scan, volume_chunks):
     expected = md.align(scan, **options)
     for name in ("j_offset", "k_offset"):
         np.testing.assert_allclose(found[name], expected[name], rtol=0, atol=1e-5)
+
+
+def test_the_air_of_a_chunk_is_found_a_few_projections_at_a_time():
+    """What smoothing and sorting make on the way would be several times the chunk."""
+    random = np.random.default_rng(0)
+    diode = random.uniform(0.5, 1, (256, 128, 160)).astype(np.float32)
+    chunked = da.from_array(diode, chunks=-1)
+    with dask.config.set(scheduler="synchronous"):
+        tracemalloc.start()
+        air_level(without_spikes(chunked))
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+    assert peak < 3 * diode.nbytes

@@ -66,8 +66,9 @@ def nothing(beam, volume, data, weights, background):
     return np.zeros((1, 1, 1), np.float32), np.float64(0)
 
 
-def test_the_scheduler_forgets_what_is_past(monkeypatch):
-    """After a thousand iterations, whose kernels do nothing, it holds what it held after ten."""
+@pytest.mark.parametrize("iterations", [100, pytest.param(1000, marks=pytest.mark.slow)])
+def test_the_scheduler_forgets_what_is_past(monkeypatch, iterations):
+    """After a hundred or a thousand, whose kernels do nothing, it holds what it held after ten."""
     monkeypatch.setattr(numpy_arrays, "gradient", nothing)
     projector = Projector(np.eye(3)[None].repeat(2, 0), *np.zeros((2, 2)), (1, 1, 1), (1, 1))
     workers = {"processes": False, "n_workers": 1, "threads_per_worker": 1, "dashboard_address": ":0"}
@@ -76,5 +77,5 @@ def test_the_scheduler_forgets_what_is_past(monkeypatch):
         steps = mitra_steps(projector, images, images, arrays.constant(1, (1, 1, 1), (1,)))
         done(islice(steps, 10))
         early = client.run_on_scheduler(tasks_known)
-        done(islice(steps, 990))
+        done(islice(steps, iterations - 10))
         assert 0 < client.run_on_scheduler(tasks_known) <= 1.2 * early
