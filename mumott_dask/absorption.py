@@ -5,20 +5,21 @@ In: a scan. Out: a Dataset of `absorbance` and `mask`, (projection, j, k), NumPy
 
 from __future__ import annotations
 
+import math
 import warnings
 from typing import Any
 
 import numpy as np
 import xarray as xr
 from numpy.typing import ArrayLike, NDArray
-from scipy import ndimage
 
-from . import arrays
+from . import arrays, devices
 from .errors import ScanError, ScanWarning
+from .images import quantiles, smooth
 
 _OPEN_BEAM = 99.9  # percentile of the diode
 _AIR_SMOOTHING = 2.0  # pixels
-_REACH = 3 / (2 * np.sqrt(np.pi) * _AIR_SMOOTHING)  # three times what smoothing leaves of white noise
+_REACH = 3 / (2 * math.sqrt(math.pi) * _AIR_SMOOTHING)  # three times what smoothing leaves of white noise
 _LEAST_REACH = 2e-3  # of the level, for images without noise
 _SPIKE, _UNUSUAL = 1 / 3, 8.0  # of the neighbours; of the noise
 _RANGE = 1.14  # third largest less third smallest of nine samples of unit noise, on average
@@ -129,10 +130,11 @@ def absorbance_images(
         Transmittivities outside are clipped and no valid ones.
     """
     low, high = cutoff
-    empty = np.isnan(level)
-    transmittivity = signal / np.where(empty, 1, level)
-    valid = (transmittivity >= low) & (transmittivity <= high) & (weights > 0) & ~empty
-    return -np.log10(np.clip(transmittivity, low, high)).astype(np.float32), valid
+    xp, empty = devices.namespace(signal), np.isnan(level)
+    level, seen = devices.beside(signal, np.where(empty, 1, level), ~empty)
+    transmittivity = signal / level
+    valid = (transmittivity >= low) & (transmittivity <= high) & (weights > 0) & seen
+    return xp.astype(-xp.log10(xp.clip(transmittivity, low, high)), xp.float32), valid
 
 
 def without_contrast(diode: Any) -> NDArray[np.bool_]:
@@ -167,30 +169,26 @@ def air_level(diode: Any, weights: Any = None) -> NDArray[np.float64]:
     return arrays.of_each_projection(_air_levels, diode, weights)
 
 
-def _air_levels(
-    images: NDArray[np.float64], weights: NDArray[np.float32] | None = None
-) -> NDArray[np.float64]:
-    images = np.asarray(images, dtype=np.float64)
-    valid = np.ones(images.shape, bool) if weights is None else weights > 0
-    valid |= ~valid.any(axis=(1, 2), keepdims=True)
-    near = valid.astype(np.float64)
-    near = near if valid.all() else arrays.smooth(near, _AIR_SMOOTHING, "nearest")
-    smoothed = arrays.smooth(np.where(valid, images, 0), _AIR_SMOOTHING, "nearest")
-    stacks = zip(images, smoothed, near, valid, strict=True)
-    return np.array([_air_level(image[v], total[v] / share[v]) for image, total, share, v in stacks])
-
-
-def _air_level(image: NDArray[np.float64], smoothed: NDArray[np.float64]) -> float:
-    level = float(np.percentile(smoothed, 97))
-    bright = smoothed >= np.percentile(smoothed, 80)
-    noise = 1.4826 * float(np.median(np.abs(image - smoothed)[bright]))
-    reach = max(_REACH * noise, _LEAST_REACH * abs(level))
+def _air_levels(images: Any, weights: Any = None) -> Any:
+    xp = devices.namespace(images)
+    images = xp.astype(images, xp.float64)
+    valid = xp.ones_like(images, dtype=xp.bool) if weights is None else weights > 0
+    valid = valid | ~xp.any(valid, axis=(1, 2), keepdims=True)
+    near = smooth(xp.astype(valid, xp.float64), _AIR_SMOOTHING, "nearest")
+    smoothed = smooth(xp.where(valid, images, 0.0), _AIR_SMOOTHING, "nearest") / xp.where(valid, near, 1.0)
+    level, bright = quantiles(smoothed, (0.97, 0.80), valid)
+    bright = valid & (smoothed >= bright[:, None, None])
+    (noise,) = quantiles(xp.abs(images - smoothed), (0.5,), bright)
+    reach = xp.maximum(_REACH * 1.4826 * noise, _LEAST_REACH * xp.abs(level))
+    moving = xp.ones_like(level, dtype=xp.bool)
     for _ in range(20):
-        previous, air = level, np.abs(smoothed - level) < reach
-        if not air.any():
-            break
-        level = float(image[air].mean())
-        if abs(level - previous) <= 1e-4 * reach:
+        air = valid & (xp.abs(smoothed - level[:, None, None]) < reach[:, None, None])
+        count = xp.count_nonzero(air, axis=(1, 2))
+        mean = xp.sum(xp.where(air, images, 0.0), axis=(1, 2)) / xp.astype(xp.maximum(count, 1), xp.float64)
+        moving = moving & (count > 0)
+        before, level = level, xp.where(moving, mean, level)
+        moving = moving & (xp.abs(level - before) > 1e-4 * reach)
+        if not devices.numbers(xp.any(moving)):
             break
     return level
 
@@ -210,18 +208,20 @@ def without_spikes(diode: Any) -> Any:
     return arrays.map_images(_without_spikes, diode)
 
 
-def _without_spikes(images: NDArray[Any]) -> NDArray[Any]:
-    values = images.astype(np.float32)
-    around = (1, 3, 3)
-    low, high = (ndimage.rank_filter(values, rank, around, mode="nearest") for rank in (2, -3))
-    away = np.maximum(values - high, low - values)
-    noise = np.sqrt(np.maximum(high, 1e-3 * np.abs(high).max(axis=(1, 2), keepdims=True)) + 1e-30)
-    usual = np.median((high - low) / noise, axis=(1, 2), keepdims=True) / _RANGE
-    faulty = (away > _SPIKE * np.abs(high)) & (away > _UNUSUAL * usual * noise)
-    if not faulty.any():
+def _without_spikes(images: Any) -> Any:
+    xp, filters = devices.namespace(images), devices.filters(images)
+    values, around = xp.astype(images, xp.float32), (1, 3, 3)
+    low, high = (filters.rank_filter(values, rank, around, mode="nearest") for rank in (2, -3))
+    away = xp.maximum(values - high, low - values)
+    least = 1e-3 * xp.max(xp.abs(high), axis=(1, 2), keepdims=True)
+    noise = xp.sqrt(xp.maximum(high, least) + 1e-30)
+    (usual,) = quantiles((high - low) / noise, (0.5,))
+    usual = xp.astype(usual, xp.float32)[:, None, None] / _RANGE
+    faulty = (away > _SPIKE * xp.abs(high)) & (away > _UNUSUAL * usual * noise)
+    if not devices.numbers(xp.any(faulty)):
         return images
-    middle = ndimage.median_filter(values, around, mode="nearest")
-    return np.where(faulty, middle, images).astype(images.dtype)
+    middle = filters.median_filter(values, around, mode="nearest")
+    return xp.where(faulty, xp.astype(middle, images.dtype), images)
 
 
 def pixel_weights(scan: xr.Dataset) -> Any:
@@ -262,9 +262,10 @@ def _corrected(diode: Any, flat: NDArray[np.float64], dark: NDArray[np.float64])
 def _levels(signal: Any, percentile: float) -> NDArray[np.float64]:
     """Percentile, smallest and largest value of each projection, (projection, 3)."""
 
-    def of_block(block: NDArray[np.float64]) -> NDArray[np.float64]:
-        flat = block.reshape(len(block), -1)
-        return np.stack([np.percentile(flat, percentile, axis=1), flat.min(axis=1), flat.max(axis=1)], axis=1)
+    def of_block(block: Any) -> Any:
+        xp = devices.namespace(block)
+        block = xp.astype(block, xp.float64)
+        return xp.stack(quantiles(block, (percentile / 100, 0, 1)), axis=1)
 
     return arrays.of_each_projection(of_block, signal)
 

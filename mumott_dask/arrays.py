@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from itertools import count
-from typing import Any, Literal
+from typing import Any
 from uuid import uuid4
 
 import dask.array as da
@@ -21,9 +21,8 @@ from dask.delayed import delayed
 from dask.highlevelgraph import HighLevelGraph, MaterializedLayer
 from dask.task_spec import DataNode, GraphNode, Task, TaskRef
 from numpy.typing import NDArray
-from scipy import ndimage
 
-from . import placement
+from . import devices, placement
 
 is_chunked = is_dask_array
 
@@ -36,6 +35,9 @@ _PROCESS, _numbers = uuid4().hex, count()
 BATCH, BATCH_BYTES = 16, 2**20
 """Projections of a NumPy stack that are worked on at a time, at most: what is made on the way stays small."""
 
+DEVICE_BATCH = 2**26
+"""Pixels of a stack on a device, which wants much to do at a time."""
+
 
 def materialise(*arrays: Any) -> tuple[Any, ...]:
     """Arrays in this process's memory: Dask ones are computed together, others are handed back."""
@@ -45,8 +47,15 @@ def materialise(*arrays: Any) -> tuple[Any, ...]:
         return compute(*arrays)
     # Fetched block by block: Dask would join them on one worker, and that may be too small.
     held = keep_on_workers(*arrays)
-    blocks = compute(*(a.to_delayed(optimize_graph=False).tolist() if is_chunked(a) else a for a in held))
+    blocks = compute(*(_to_fetch(a) if is_chunked(a) else a for a in held))
     return tuple(finalize(b) if is_chunked(a) else b for a, b in zip(held, blocks, strict=True))
+
+
+def _to_fetch(array: da.Array) -> Any:
+    """Its blocks, off the devices of workers: there may be none here."""
+    to_host = delayed(devices.to_host, pure=True)
+    blocks = array.to_delayed(optimize_graph=False)
+    return np.vectorize(lambda block: to_host(block), otypes=[object])(blocks).tolist()
 
 
 def keep_on_workers(*arrays: Any) -> tuple[Any, ...]:
@@ -130,7 +139,7 @@ def _to_be_made(array: da.Array, key: tuple[Any, ...]) -> Task | None:
 
 
 def _nth(n: int, function: Callable[..., tuple[Any, ...]], *blocks: Any) -> Any:
-    return function(*(block.copy() for block in blocks))[n]
+    return function(*(block.copy() for block in devices.together(*blocks)))[n]
 
 
 def new_name(kind: str) -> str:
@@ -202,11 +211,15 @@ def of_each_projection(
         Further arguments of the function, block by block.
     """
     if not is_chunked(images):
-        return in_batches(function, images, *materialise(*others))
-    call = delayed(partial(in_batches, function), pure=True)
+        return devices.numbers(in_batches(function, images, *materialise(*others)))
+    call = delayed(partial(_numbers_of, function), pure=True)
     alike = (da.asarray(other).rechunk({0: images.chunks[0]}) for other in others)
     stacks = zip(*(chunks(stack) for stack in (images, *alike)), strict=True)
     return np.concatenate(compute(*(call(*blocks) for blocks in stacks)))
+
+
+def _numbers_of(function: Callable[..., Any], *blocks: Any) -> NDArray[np.float64]:
+    return devices.numbers(in_batches(function, *devices.together(*blocks)))
 
 
 def in_batches(function: Callable[..., Any], *stacks: Any, out: NDArray[Any] | None = None) -> Any:
@@ -225,19 +238,40 @@ def in_batches(function: Callable[..., Any], *stacks: Any, out: NDArray[Any] | N
     first = stacks[0]
     if is_chunked(first):
         return function(*stacks)
-    results: list[NDArray[Any]] = [] if out is None else [out]
+    results: list[Any] = [] if out is None else [out]
     single = False
-    image = first.dtype.itemsize * math.prod(first.shape[1:])
-    at_once = max(1, min(BATCH, BATCH_BYTES // max(1, image)))
-    for start in range(0, len(first), at_once):
-        some = slice(start, start + at_once)
-        parts = function(*(s[some] if np.ndim(s) == first.ndim and len(s) > 1 else s for s in stacks))
+    for some in batches(first):
+        parts = function(*(_part(stack, some, first.ndim) for stack in stacks))
         single = not isinstance(parts, tuple)
         parts = (parts,) if single else parts
-        results = results or [np.empty((len(first), *part.shape[1:]), part.dtype) for part in parts]
+        if some.stop >= first.shape[0] and not results:  # all at once
+            return parts[0] if single else parts
+        results = results or [_room_for(first.shape[0], part) for part in parts]
         for result, part in zip(results, parts, strict=True):
-            result[some] = part
+            result[some, ...] = part
     return results[0] if single else tuple(results)
+
+
+def _part(stack: Any, some: slice, ndim: int) -> Any:
+    """Some of the projections of a stack, or what is the same for all of them."""
+    return stack[some, ...] if getattr(stack, "ndim", 0) == ndim and stack.shape[0] > 1 else stack
+
+
+def _room_for(count: int, part: Any) -> Any:
+    return devices.namespace(part).empty(
+        (count, *part.shape[1:]), dtype=part.dtype, device=devices.device_of(part)
+    )
+
+
+def batches(stack: Any) -> Iterator[slice]:
+    """Projections of a stack (projection, ...) that are worked on at a time."""
+    pixels = max(1, math.prod(stack.shape[1:]))
+    if isinstance(stack, np.ndarray):
+        at_once = min(BATCH, max(1, BATCH_BYTES // (pixels * stack.itemsize)))
+    else:
+        at_once = max(1, DEVICE_BATCH // pixels)
+    for start in range(0, stack.shape[0], at_once):
+        yield slice(start, min(start + at_once, stack.shape[0]))
 
 
 def map_images(function: Callable[[NDArray[Any]], NDArray[Any]], images: Any) -> Any:
@@ -253,42 +287,18 @@ def chunks(array: Any) -> list[Any]:
     return list(array.rechunk(dict.fromkeys(range(1, array.ndim), -1)).to_delayed().ravel())
 
 
-def smooth(
-    images: NDArray[Any], sigma: float, mode: Literal["constant", "nearest"] = "constant"
-) -> NDArray[Any]:
-    """Gaussian smoothing of each image over its last two axes.
-
-    Parameters
-    ----------
-    images : (..., j, k) array
-    sigma : float, pixels
-        0 leaves the images as they are.
-    mode : "constant" or "nearest"
-        What lies outside an image: zero, or its edge.
-    """
-    if sigma <= 0:
-        return images
-    return ndimage.gaussian_filter(images, sigma, axes=(-2, -1), mode=mode, truncate=3.0)
+def scaled(images: Any, factors: NDArray[Any]) -> Any:
+    """Images (projection, j, k) times a number for each projection, (projection,), of their type."""
+    factors = factors[:, None, None]
+    if not is_chunked(images):
+        return _scaled(images, factors)
+    factors = da.from_array(factors, chunks=(images.chunks[0], 1, 1))
+    return da.map_blocks(_scaled, images, factors, dtype=images.dtype, meta=images._meta)
 
 
-def bin_images(images: Any, n: int) -> Any:
-    """Mean over n x n pixels of each image; the far ends are padded with zeros to whole bins.
-
-    Parameters
-    ----------
-    images : (projection, j, k) array
-        NumPy, or Dask in chunks along projection.
-    n : int
-    """
-    if n == 1:
-        return images
-    if is_chunked(images):
-        sides = tuple((-(-side // n),) for side in images.shape[1:])
-        whole = images.rechunk({1: -1, 2: -1})
-        return whole.map_blocks(bin_images, n, chunks=(whole.chunks[0], *sides), dtype=images.dtype)
-    j, k = (-(-side // n) for side in images.shape[1:])
-    padding = [(0, 0), (0, j * n - images.shape[1]), (0, k * n - images.shape[2])]
-    return np.pad(images, padding).reshape(len(images), j, n, k, n).mean(axis=(2, 4), dtype=images.dtype)
+def _scaled(images: Any, factors: Any) -> Any:
+    (factors,) = devices.beside(images, factors)
+    return images * devices.namespace(images).astype(factors, images.dtype)
 
 
 def chunked_like(array: Any, model: Any) -> Any:

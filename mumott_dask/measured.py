@@ -13,7 +13,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from . import arrays
+from . import arrays, devices
 from .absorption import (
     absorbance_images,
     air_level,
@@ -89,21 +89,30 @@ def checked_signal(
     return Signal("data", "additive", segment, corrected)
 
 
-def signal_and_mask(scan: xr.Dataset, signal: Signal | str | None = None) -> tuple[Any, Any]:
+def signal_and_mask(
+    scan: xr.Dataset, signal: Signal | str | None = None, gpu: bool = False
+) -> tuple[Any, Any]:
     """What the rays add up, float32, and the mask of the pixels that hold it, bool, (projection, j, k) each.
 
     A transmission signal becomes absorbance, faulty pixels masked; an additive one is used as it is. The mask
     of segments is the share of them that hold something, float32. Chunked arrays are held where they were
-    computed.
+    computed. With `gpu`, both end in a GPU's memory, and those of a scan in memory are made there.
     """
     signal = signal if isinstance(signal, Signal) else checked_signal(scan, signal)
     if signal.name == "data":
-        return _segments(scan, signal)
-    if signal.kind == "transmission":
-        value, mask, empty = arrays.in_batches(_absorbance, scan[signal.name].data, pixel_weights(scan))
-        report_empty(empty, np.asarray(scan["projection"]))
-        return arrays.keep_images(value, mask)
-    return arrays.keep_images(*arrays.in_batches(_finite, scan[signal.name].data, pixel_weights(scan)))
+        value, mask = _segments(scan, signal)
+    else:
+        inputs = scan[signal.name].data, pixel_weights(scan)
+        if gpu and not arrays.is_chunked(inputs[0]):
+            inputs = devices.to_device(inputs[0]), devices.to_device(inputs[1])
+        value, mask, *empty = arrays.in_batches(
+            _absorbance if signal.kind == "transmission" else _finite, *inputs
+        )
+        if empty:
+            report_empty(empty[0], np.asarray(scan["projection"]))
+    if gpu:
+        value, mask = devices.to_device(value), devices.to_device(mask)
+    return arrays.keep_images(value, mask)
 
 
 def _absorbance(measured: Any, weights: Any) -> tuple[Any, Any, NDArray[np.bool_]]:
@@ -112,14 +121,16 @@ def _absorbance(measured: Any, weights: Any) -> tuple[Any, Any, NDArray[np.bool_
     air = air_level(readings, weights)
     empty = ~(air > 0) | without_contrast(readings)
     level = np.where(empty, np.nan, air)[:, None, None]
-    value, valid = absorbance_images(readings.astype(np.float64), weights, level, _CUTOFF)
+    xp = devices.namespace(readings)
+    value, valid = absorbance_images(xp.astype(readings, xp.float64), weights, level, _CUTOFF)
     return value, valid & (readings == measured), empty
 
 
 def _finite(measured: Any, weights: Any) -> tuple[Any, Any]:
-    data = measured.astype(np.float32)
-    valid = np.isfinite(data) & (weights > 0)
-    return np.where(valid, data, np.float32(0)), valid
+    xp = devices.namespace(measured)
+    data = xp.astype(measured, xp.float32)
+    valid = xp.isfinite(data) & (weights > 0)
+    return xp.where(valid, data, 0.0), valid
 
 
 def _segments(scan: xr.Dataset, signal: Signal) -> tuple[Any, Any]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
-from collections.abc import Hashable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from contextlib import AbstractContextManager
 from typing import Any, NamedTuple
 from weakref import WeakKeyDictionary
@@ -53,6 +53,12 @@ def workers() -> tuple[Worker, ...]:
         found = workers_of(active)
         _known[active] = time.monotonic(), found
     return found
+
+
+def told_by_workers(function: Callable[[], Any]) -> dict[str, Any]:
+    """What a function returns on each worker, by address, or in this process where it is the worker."""
+    active = client()
+    return {"this process": function()} if active is None else dict(active.run(function))
 
 
 def workers_of(active: Any) -> tuple[Worker, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import partial
 from itertools import count
 from typing import Any, NamedTuple
@@ -11,11 +12,13 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from . import arrays
+from . import arrays, devices
+from .devices import Backend, on_gpu
 from .errors import ScanError
 from .measured import Signal, checked_signal, signal_and_mask
 from .projector import Projector, VolumeChunks, with_slabs
 from .scan import open_scan
+from .updates import accelerated_step
 
 Volume = NDArray[np.float32]
 
@@ -40,7 +43,7 @@ class MitraStep(NamedTuple):
 def sirt_weights(
     projector: Projector,
     chunks: tuple[int, ...] | None = None,
-    mask: Any = 1,
+    mask: Any = None,
     smallest_sums: tuple[float, float] = (_SMALLEST_SUM, _SMALLEST_SUM),
 ) -> SirtWeights:
     """Weights ``1 / A(1)`` and preconditioner ``1 / A.T(1)``, each 0 where its sum is under the smallest.
@@ -69,14 +72,17 @@ def sirt_weights(
     slabs = None if chunks is None else projector.slab_lengths
     rays = projector.forward(arrays.constant(1, projector.volume_shape, slabs), chunks)
     out = None if arrays.is_chunked(rays) else rays  # in its place, so that no more images are held
-    of_ray, of_voxel = map(np.float32, smallest_sums)
-    rays = arrays.in_batches(partial(_reciprocal, of_ray), rays, mask, out=out)
+    of_ray, of_voxel = smallest_sums
+    masks = () if mask is None else (mask,)
+    rays = arrays.in_batches(partial(_reciprocal, of_ray), rays, *masks, out=out)
     voxels = _reciprocal(of_voxel, projector.adjoint(arrays.constant(1, projector.shape, chunks)))
     return SirtWeights(*arrays.keep_images(rays), *arrays.keep_on_workers(voxels))
 
 
-def _reciprocal(smallest: np.float32, total: Any, mask: Any = 1) -> Any:
-    return (total >= smallest) / np.maximum(total, smallest) * mask
+def _reciprocal(smallest: float, total: Any, mask: Any = None) -> Any:
+    xp = devices.namespace(total)
+    seen = xp.astype(total >= smallest, xp.float32) / xp.maximum(total, smallest)
+    return seen if mask is None else seen * xp.astype(mask, xp.float32)
 
 
 def mitra_steps(
@@ -114,9 +120,12 @@ def mitra_steps(
     """
     slabs = projector.slab_lengths if arrays.is_chunked(data) else None
     momentum = arrays.zeros((*projector.volume_shape, *data.shape[3:]), slabs)
-    ahead = momentum.copy() if start is None else arrays.in_slabs(np.array(start), slabs)
+    if start is None:
+        ahead = momentum.copy()
+    else:
+        ahead = arrays.in_slabs(devices.namespace(start).asarray(start, copy=True), slabs)
     (preconditioner,) = arrays.keep_on_workers(preconditioner)
-    step = partial(_stepped, nesterov_weight=np.float32(nesterov_weight), nonnegative=nonnegative)
+    step = partial(accelerated_step, nesterov_weight=nesterov_weight, nonnegative=nonnegative)
     for number in count(1):
         gradient, loss = projector.gradient(ahead, data, weights, background)
         ahead, momentum = arrays.elementwise(step, 2, ahead, momentum, gradient, preconditioner)
@@ -125,24 +134,6 @@ def mitra_steps(
         if number % _AGE == 0:
             ahead, momentum = arrays.without_past(ahead, momentum)
         yield MitraStep(ahead + momentum, loss)
-
-
-def _stepped(
-    ahead: Volume,
-    momentum: Volume,
-    gradient: Volume,
-    preconditioner: Volume,
-    nesterov_weight: np.float32,
-    nonnegative: bool,
-) -> tuple[Volume, Volume]:
-    """Where the next gradient is to be taken, and momentum, whose sum is the tomogram; in place."""
-    gradient *= preconditioner
-    momentum += gradient
-    tomogram = np.subtract(ahead, gradient, out=ahead)
-    if nonnegative:
-        np.maximum(tomogram, 0, out=tomogram)
-    momentum *= nesterov_weight
-    return np.subtract(tomogram, momentum, out=tomogram), momentum
 
 
 def iterated(steps: Iterator[MitraStep], number: int) -> MitraStep:
@@ -162,6 +153,7 @@ def reconstruct(
     variable: str | None = None,
     segment: int | None = None,
     transmission_corrected: bool | None = None,
+    backend: Backend = "auto",
     volume_chunks: VolumeChunks = None,
     watch: Callable[[int, int, float], None] | None = None,
 ) -> xr.DataArray:
@@ -187,6 +179,8 @@ def reconstruct(
     transmission_corrected : bool, optional
         Whether ``"data"`` is divided by what the diode reads of the scan's open beam, which takes out the
         absorption and the flux's drift; by default where there is a diode.
+    backend : "auto", "cpu" or "gpu"
+        As `align` takes it.
     volume_chunks : int, "auto" or None
         For chunked scans: thickness of the slabs along x, voxels, that the tomogram is held in by the
         workers while it is worked on; ``"auto"`` for one that their memory has room for, None for whole.
@@ -210,11 +204,12 @@ def reconstruct(
     scan = open_scan(scan) if not isinstance(scan, xr.Dataset) else scan
     if iterations < 1:
         raise ScanError(f"iterations is {iterations}, expected at least 1")
-    projector = with_slabs(Projector.from_scan(scan), volume_chunks)
+    projector = replace(Projector.from_scan(scan), gpu=on_gpu(scan, backend))
+    projector = with_slabs(projector, volume_chunks)
     if start is not None and start.shape != projector.volume_shape:
         raise ScanError(f"start has shape {start.shape}, expected the scan's volume {projector.volume_shape}")
     signal = checked_signal(scan, variable, segment, transmission_corrected)
-    data, mask = signal_and_mask(scan, signal)
+    data, mask = signal_and_mask(scan, signal, projector.gpu)
     weights = sirt_weights(projector, arrays.chunk_lengths(data), mask)
     first = None if start is None else np.asarray(start, np.float32)
     steps = mitra_steps(projector, data, weights.rays, weights.voxels, first, nesterov_weight, nonnegative)
@@ -227,7 +222,7 @@ def reconstruct(
             break
         before = step.loss
     (tomogram,) = arrays.materialise(step.tomogram)
-    return tomogram_array(tomogram, scan, signal)
+    return tomogram_array(devices.to_host(tomogram), scan, signal)
 
 
 def tomogram_array(values: NDArray[np.float32], scan: xr.Dataset, signal: Signal) -> xr.DataArray:

@@ -19,9 +19,10 @@ import xarray as xr
 from dask.base import tokenize
 from numpy.typing import NDArray
 
-from mumott_dask import arrays
+from mumott_dask import arrays, devices
 from mumott_dask._version import __version__
 from mumott_dask.errors import ScanError
+from mumott_dask.images import products
 from mumott_dask.scan.atomic import check_output, recover, replacing
 from mumott_dask.scan.schema import detector_shape
 from mumott_dask.scan.zarr_store import Kind, open_dataset, store_dataset, stored_kind
@@ -78,9 +79,11 @@ def image_sums(level: Level) -> Floats:
     return arrays.of_each_projection(_sums, level.data, level.mask)
 
 
-def _sums(images: NDArray[np.float32], mask: NDArray[np.float32]) -> Floats:
+def _sums(images: Any, mask: Any) -> Any:
+    xp = devices.namespace(images)
+    mask = xp.astype(mask, xp.float32)
     pairs = ((images, mask), (images * mask, images), (mask, mask))
-    return np.stack([np.einsum("njk,njk->n", *pair, dtype=np.float64) for pair in pairs], axis=1)
+    return xp.stack([products(*pair) for pair in pairs], axis=1)
 
 
 def is_unfinished(path: str | PathLike[str]) -> bool:

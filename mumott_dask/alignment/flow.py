@@ -8,13 +8,15 @@ solved for together, by weighted least squares over its pixels.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mumott_dask import arrays
+from mumott_dask import arrays, devices
+from mumott_dask.images import differences, products, products_of_pairs, smooth
 from mumott_dask.projector import Projector
 from mumott_dask.projector.backgrounds import background_terms, without_background
 
@@ -22,13 +24,13 @@ from .level import Level
 from .records import Unknowns
 
 Floats = NDArray[np.float64]
-Images = NDArray[np.float32]
+Images = Any  #: float32, NumPy or on a device
 Sides = Callable[[list[Images], Images, Images, Images, Images], list[Floats]]
 
-_LN10 = np.float32(np.log(10))
+_LN10 = math.log(10)
 _MOST_TAKEN = 0.9
-_FROM_MODEL = np.float32(0.2)  # see `sides_of_all`
-_LARGEST_RESIDUAL = np.float32(1.0)  # absorbance; beyond it a pixel is wrong, and its exponential would rule
+_FROM_MODEL = 0.2  # see `sides_of_all`
+_LARGEST_RESIDUAL = 1.0  # absorbance; beyond it a pixel is wrong, and its exponential would rule
 
 
 class Systems(NamedTuple):
@@ -78,9 +80,9 @@ def sides_of_all(
         See `noise_variance`.
     """
     noise = noise_variance(left, mask, flux)
-    variance = noise + _FROM_MODEL * (np.square(left) - noise)
-    spread = [_sums(a, b * variance) for a in influence for b in influence]
-    return [*(_sums(each, residual) for each in influence), *spread]
+    variance = noise + _FROM_MODEL * (left * left - noise)
+    spread = products_of_pairs(influence, [each * variance for each in influence])
+    return [*products_of_pairs(influence, [residual]), *spread]
 
 
 def small_systems(
@@ -118,9 +120,16 @@ def small_systems(
     m = unknowns.count
     matrix, side, scatter, *counts = np.split(sums, np.cumsum([m * m, m, m * m, 1, 1]), axis=1)
     squares, pixels, seen = (each.ravel() for each in counts)
-    filled = tomogram.sum(dtype=np.float64) ** 2 / max(np.vdot(tomogram, tomogram), 1e-30)
+    filled = _filled(tomogram)
     systems = matrix.reshape(-1, m, m), side, scatter.reshape(-1, m, m)
-    return Systems(*systems, squares, pixels, seen, float(filled))
+    return Systems(*systems, squares, pixels, seen, filled)
+
+
+def _filled(tomogram: Images) -> float:
+    xp = devices.namespace(tomogram)
+    flat = xp.reshape(tomogram, (-1,))
+    total, squares = xp.sum(flat, dtype=xp.float64), xp.astype(xp.vecdot(flat, flat), xp.float64)
+    return float(devices.numbers(total**2 / xp.maximum(squares, 1e-30)))
 
 
 def normal_sums(
@@ -135,13 +144,16 @@ def normal_sums(
     sides: Sides = sides_of_all,
 ) -> Floats:
     """Sums of the small systems of some projections, (projection, number): `Systems`, side by side."""
+    tomogram, window = devices.beside(data, tomogram, window)
 
     def some(predicted: Images, data: Images, mask: Images, *turns: Images) -> Floats:
         slopes = derivatives(predicted, turns, smoothing, unknowns)
+        xp = devices.namespace(mask)
+        mask = xp.astype(mask, xp.float32)
         return _normal_sums(predicted, data, mask, slopes, window, smoothing, unknowns, counting, sides)
 
     predicted, turns = projector.reproject(tomogram), turned_images(projector, tomogram, unknowns)
-    return np.asarray(arrays.in_batches(some, predicted, data, mask, *turns))
+    return arrays.in_batches(some, predicted, data, mask, *turns)
 
 
 def _normal_sums(
@@ -155,25 +167,26 @@ def _normal_sums(
     counting: bool,
     sides: Sides,
 ) -> Floats:
-    reach = _LARGEST_RESIDUAL if counting else np.abs(predicted).max(axis=(1, 2), keepdims=True)
-    residual = np.clip(data - predicted, -reach, reach) * mask
-    pixels = mask.sum(axis=(1, 2), dtype=np.float64)
+    xp = devices.namespace(data)
+    reach = _LARGEST_RESIDUAL if counting else xp.max(xp.abs(predicted), axis=(1, 2), keepdims=True)
+    residual = xp.maximum(xp.minimum(data - predicted, reach), -reach) * mask
+    pixels = xp.sum(mask, axis=(1, 2), dtype=xp.float64)
     weight = window * mask
     left = without_background(residual, mask, unknowns.background) * mask
-    squares = _sums(left, left)
-    flux = np.ones_like(predicted)
+    squares = products(left, left)
+    flux = xp.ones_like(predicted)
     if counting:  # of counts with mean 10**-P, not of their logarithm, which is biased where they are few
         background = residual - left
-        left = (1 - np.exp(-_LN10 * left)) / _LN10 * mask
+        left = (1 - xp.exp(-_LN10 * left)) * (1 / _LN10) * mask
         residual = background + left
-        flux = np.exp(-_LN10 * np.maximum(arrays.smooth(predicted, 1.0, "nearest"), 0))
+        flux = xp.exp(-_LN10 * xp.maximum(smooth(predicted, 1.0, "nearest"), 0))
         weight = weight * flux
     weighted = [slope * weight for slope in slopes]
-    influence = [arrays.smooth(each, smoothing) * mask for each in weighted]
-    matrix = [_sums(a, b) for a in weighted for b in slopes]
-    seen = np.square(_sums(predicted, mask)) / np.maximum(_sums(predicted * mask, predicted), 1e-30)
+    influence = [smooth(each, smoothing) * mask for each in weighted]
+    matrix = products_of_pairs(weighted, slopes)
+    seen = xp.square(products(predicted, mask)) / xp.maximum(products(predicted * mask, predicted), 1e-30)
     told = sides(influence, residual, left, mask, flux)
-    return np.stack([*matrix, *told, squares, pixels, seen], axis=1)
+    return xp.stack([*matrix, *told, squares, pixels, seen], axis=1)
 
 
 def derivatives(
@@ -183,10 +196,11 @@ def derivatives(
 
     `turns` are `turned_images`.
     """
-    slopes = list(np.gradient(arrays.smooth(predicted, smoothing, "nearest"), axis=(1, 2)))
+    xp = devices.namespace(predicted)
+    found = differences(smooth(predicted, smoothing, "nearest"), (1, 2))
     terms = background_terms((predicted.shape[1], predicted.shape[2]), unknowns.background)
-    slopes += [np.broadcast_to(term, predicted.shape) for term in terms]
-    return slopes + [arrays.smooth(turn, smoothing, "nearest") for turn in turns]
+    found += [xp.broadcast_to(term, predicted.shape) for term in devices.beside(predicted, *terms)]
+    return found + [smooth(turn, smoothing, "nearest") for turn in turns]
 
 
 def turned_images(projector: Projector, tomogram: Images, unknowns: Unknowns) -> list[Images]:
@@ -208,12 +222,12 @@ def noise_variance(residual: Images, mask: Images, flux: Images) -> Images:
     flux : (projection, j, k) array
         What the variance is inversely proportional to.
     """
-    even = residual * np.sqrt(flux)
+    xp = devices.namespace(residual)
+    even = residual * xp.sqrt(flux)
     crossed = even[:, 1:, 1:] - even[:, 1:, :-1] - even[:, :-1, 1:] + even[:, :-1, :-1]
     valid = (mask[:, 1:, 1:] * mask[:, 1:, :-1] * mask[:, :-1, 1:] * mask[:, :-1, :-1]) > 0
-    level = _sums(crossed, crossed * valid) / np.maximum(4 * valid.sum(axis=(1, 2)), 1)
-    return level.astype(np.float32)[:, None, None] / flux
-
-
-def _sums(a: Images, b: Images) -> Floats:
-    return np.einsum("njk,njk->n", a, b, dtype=np.float64)
+    valid = xp.astype(valid, xp.float32)
+    level = products(crossed, crossed * valid) / xp.maximum(
+        4 * xp.sum(valid, axis=(1, 2), dtype=xp.float64), 1.0
+    )
+    return xp.astype(level, xp.float32)[:, None, None] / flux

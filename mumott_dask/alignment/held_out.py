@@ -14,7 +14,8 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from mumott_dask import arrays
+from mumott_dask import arrays, devices
+from mumott_dask.images import binned, products_of_pairs
 from mumott_dask.measured import Signal, checked_signal, signal_and_mask
 from mumott_dask.projector import Projector, VolumeChunks, with_slabs
 from mumott_dask.reconstruction import SirtWeights, iterated, mitra_steps, sirt_weights
@@ -236,11 +237,12 @@ def sides_of_halves(
     Solved for, they are what half of the pixels add to the offsets by all, and how uncertain that is: every
     other pixel tells of what changes from pixel to pixel, be it noise or not. See `flow.sides_of_all`.
     """
+    xp = devices.namespace(left)
     j, k = np.indices(left.shape[1:])
-    signed = np.where((j + k) % 2 == 0, left, -left)
-    parts = [_BLOCK**2 * arrays.bin_images(each * signed, _BLOCK) for each in influence]
-    sides = [part.sum(axis=(1, 2), dtype=np.float64) for part in parts]
-    return [*sides, *(np.einsum("njk,njk->n", a, b, dtype=np.float64) for a in parts for b in parts)]
+    (signs,) = devices.beside(left, np.where((j + k) % 2 == 0, 1, -1).astype(np.float32))
+    parts = [_BLOCK**2 * binned(each * left * signs, _BLOCK) for each in influence]
+    sides = [xp.sum(part, axis=(1, 2), dtype=xp.float64) for part in parts]
+    return [*sides, *products_of_pairs(parts, parts)]
 
 
 def _offsets(step: Step) -> Floats:

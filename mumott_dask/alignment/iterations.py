@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from mumott_dask import geometry
 from mumott_dask.arrays import chunk_lengths
+from mumott_dask.devices import to_host
 from mumott_dask.reconstruction import iterated, mitra_steps, sirt_weights
 
 from .flow import Systems, small_systems
@@ -268,7 +269,7 @@ def whole_step(whole: Level, settings: Settings, step: AlignmentStep) -> Alignme
     n = len(step.j_offset)
     state = State(step.j_offset, step.k_offset, step.rotation, np.ones(n), tomogram)
     state = centred(whole, settings, state)
-    tomogram = resampled(state.tomogram, settings.volume_shape, 1)
+    tomogram = to_host(resampled(state.tomogram, settings.volume_shape, 1))
     return replace(step, j_offset=state.j, k_offset=state.k, tomogram=tomogram, binning=1)
 
 

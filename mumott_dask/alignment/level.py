@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
-from mumott_dask import arrays
+from mumott_dask import arrays, devices
 from mumott_dask.errors import ScanError
+from mumott_dask.images import binned
 from mumott_dask.projector import Projector
 
 Floats = NDArray[np.float64]
@@ -66,7 +66,7 @@ class Level:
         x, y, z = (-(-side // n) for side in self.projector.volume_shape)
         projector = replace(self.projector, volume_shape=(x, y, z), detector_shape=tuple(data.shape[1:]))
         data, mask = arrays.keep_images(data, mask)
-        window = arrays.bin_images(self.window[None], n)[0]
+        window = binned(self.window[None, ...], n)[0, ...]
         return replace(
             self, projector=projector, data=data, mask=mask, window=window, binning=n * self.binning
         )
@@ -76,14 +76,14 @@ def trusting(weights: Any, trust: Floats) -> Any:
     """Weights of pixels (projection, j, k) times what each projection deserves, (projection,), 0 to 1."""
     if np.all(trust == 1):
         return weights
-    return arrays.keep_images(weights * trust.astype(np.float32)[:, None, None])[0]
+    return arrays.keep_images(arrays.scaled(weights, trust))[0]
 
 
 def whole_level(
     projector: Projector, data: Any, mask: Any, region: tuple[slice, slice], counting: bool
 ) -> Level:
     """The level without binning; `region` of the detector (j, k) is what the offsets are found from."""
-    window = tapered_window(projector.detector_shape, region)
+    (window,) = devices.beside(data, tapered_window(projector.detector_shape, region))
     return Level(projector, data, mask, window, 1, projector.detector_shape, counting)
 
 
@@ -107,8 +107,10 @@ def tapered_window(detector_shape: tuple[int, int], region: tuple[slice, slice])
 
 def _binned(data: Any, mask: Any, n: int) -> tuple[Any, Any]:
     """Means over the valid pixels of each bin, and the share of them."""
-    share = arrays.bin_images(mask.astype(np.float32), n)
-    return arrays.bin_images(data * mask, n) / np.maximum(share, np.float32(1e-6)), share
+    xp = devices.namespace(data)
+    mask = xp.astype(mask, xp.float32)
+    share = binned(mask, n)
+    return binned(data * mask, n) / xp.maximum(share, 1e-6), share
 
 
 def _tapered(side: int) -> Floats:
@@ -134,15 +136,16 @@ def resampled(
     if binning == 1 and tomogram.shape == shape:
         return tomogram
     centre, new_centre = (np.array(tomogram.shape) - 1) / 2, (np.array(shape) - 1) / 2
-    sampled = ndimage.affine_transform(
-        tomogram, np.full(3, binning), offset=centre - binning * new_centre, output_shape=shape, order=1
+    (scale,) = devices.beside(tomogram, np.full(3, float(binning)))
+    sampled = devices.filters(tomogram).affine_transform(
+        tomogram, scale, offset=tuple(centre - binning * new_centre), output_shape=shape, order=1
     )
-    return sampled * np.float32(binning)
+    return sampled * float(binning)
 
 
 def moved(tomogram: NDArray[np.float32], d: NDArray[np.float64]) -> NDArray[np.float32]:
     """A tomogram whose content is moved by `d` (x, y, z) voxels, by linear interpolation."""
-    return tomogram if not np.any(d) else ndimage.shift(tomogram, d, order=1)
+    return tomogram if not np.any(d) else devices.filters(tomogram).shift(tomogram, tuple(d), order=1)
 
 
 def centre_of_mass(tomogram: NDArray[np.float32]) -> NDArray[np.float64]:
@@ -150,9 +153,12 @@ def centre_of_mass(tomogram: NDArray[np.float32]) -> NDArray[np.float64]:
 
     Voxels under a tenth of the largest are left out: the noise of the air would draw it to the centre.
     """
-    tomogram = np.where(tomogram >= 0.1 * tomogram.max(), tomogram, np.float32(0))
-    total = tomogram.sum(dtype=np.float64)
+    xp = devices.namespace(tomogram)
+    tomogram = xp.where(tomogram >= 0.1 * xp.max(tomogram), tomogram, 0.0)
+    across = (tuple({0, 1, 2} - {axis}) for axis in range(3))
+    lines = xp.concat([xp.sum(tomogram, axis=axes, dtype=xp.float64) for axes in across])
+    *lines, _ = np.split(devices.numbers(lines), np.cumsum(tomogram.shape))
+    total = lines[0].sum()
     if not total > 0:
         return np.zeros(3)
-    sums = (tomogram.sum(axis=tuple({0, 1, 2} - {axis}), dtype=np.float64) for axis in range(3))
-    return np.array([line @ (np.arange(len(line)) - (len(line) - 1) / 2) / total for line in sums])
+    return np.array([line @ (np.arange(len(line)) - (len(line) - 1) / 2) / total for line in lines])

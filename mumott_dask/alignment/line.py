@@ -6,10 +6,12 @@ sample is inside the view.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
-from mumott_dask import arrays
+from mumott_dask import arrays, devices
 
 from .level import Level
 
@@ -36,10 +38,9 @@ def line_offsets(level: Level) -> tuple[Floats, Floats]:
     return (side_j - 1) / 2 - moments[:, 1] / mass, (side_k - 1) / 2 - moments[:, 2] / mass
 
 
-def _moments(images: NDArray[np.float32], mask: NDArray[np.float32]) -> Floats:
-    images = images * mask
-    along_j, along_k = images.sum(axis=2, dtype=np.float64), images.sum(axis=1, dtype=np.float64)
-    return np.stack(
-        [along_j.sum(axis=1), along_j @ np.arange(images.shape[1]), along_k @ np.arange(images.shape[2])],
-        axis=1,
-    )
+def _moments(images: Any, mask: Any) -> Any:
+    xp = devices.namespace(images)
+    images = images * xp.astype(mask, xp.float32)
+    along_j, along_k = (xp.sum(images, axis=axis, dtype=xp.float64) for axis in (2, 1))
+    j, k = devices.beside(images, *(np.arange(side, dtype=np.float64) for side in images.shape[1:]))
+    return xp.stack([xp.sum(along_j, axis=1), along_j @ j, along_k @ k], axis=1)

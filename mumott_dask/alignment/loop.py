@@ -12,6 +12,8 @@ from pathlib import Path
 import numpy as np
 import xarray as xr
 
+from mumott_dask import arrays
+from mumott_dask.devices import Backend, on_gpu
 from mumott_dask.measured import signal_and_mask
 from mumott_dask.projector import Projector, VolumeChunks, with_slabs
 from mumott_dask.scan import open_scan
@@ -54,6 +56,7 @@ def align(
     stages: Sequence[Stage] | None = None,
     iterations: int | None = None,
     tolerance: float = 0.001,
+    backend: Backend = "auto",
     volume_chunks: VolumeChunks = None,
     checkpoint: str | PathLike[str] | None = None,
     overwrite: bool = False,
@@ -117,6 +120,9 @@ def align(
         The largest number of outer iterations over all stages.
     tolerance : float, pixels
         The alignment has converged when the largest step is smaller.
+    backend : "auto", "cpu" or "gpu"
+        Where to work: on a GPU, which has to be there (for a chunked scan, on every worker), or on the CPU;
+        by default on a GPU where there is one.
     volume_chunks : int, "auto" or None
         For chunked scans: thickness of the slabs along x, voxels, that the tomogram is held in by the workers
         while it is worked on; ``"auto"`` for one that their memory has room for, None for whole.
@@ -174,6 +180,7 @@ def align(
         stages=stages,
         iterations=iterations,
         tolerance=tolerance,
+        backend=backend,
         volume_chunks=volume_chunks,
         checkpoint=checkpoint,
         overwrite=overwrite,
@@ -214,6 +221,7 @@ def align_steps(
     stages: Sequence[Stage] | None = None,
     iterations: int | None = None,
     tolerance: float = 0.001,
+    backend: Backend = "auto",
     volume_chunks: VolumeChunks = None,
     checkpoint: str | PathLike[str] | None = None,
     overwrite: bool = False,
@@ -262,7 +270,8 @@ def align_steps(
         transmission_corrected,
         stages,
     )
-    projector = with_slabs(Projector.from_scan(scan), volume_chunks)
+    projector = replace(Projector.from_scan(scan), gpu=on_gpu(scan, backend))
+    projector = with_slabs(projector, volume_chunks)
     begin = given_start(scan, start)
     asked = question(scan, settings, start, (begin.j, begin.k))
     stored = None if checkpoint is None else begun(checkpoint, asked, overwrite)
@@ -309,9 +318,9 @@ def _continued(level: Level, settings: Settings, progress: Progress) -> Iterator
 
 
 def _measured(scan: xr.Dataset, settings: Settings, projector: Projector) -> Level:
-    data, mask = signal_and_mask(scan, settings.signal)
+    data, mask = signal_and_mask(scan, settings.signal, projector.gpu)
     if settings.excluded.any():
-        mask = mask * ~settings.excluded[:, None, None]
+        mask = arrays.scaled(mask, ~settings.excluded)
     counting = settings.signal.kind == "transmission"
     return whole_level(projector, data, mask, settings.window, counting)
 

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from skimage.registration import phase_cross_correlation
 
-from mumott_dask import arrays
+from mumott_dask import arrays, devices
 from mumott_dask.errors import ScanError
 from mumott_dask.projector import Projector
 
@@ -108,7 +108,9 @@ def shifts_and_residuals(
 
     Masked pixels take the value that is reprojected into them, so that they ask for no shift.
     """
-    predicted = projector.reproject(tomogram)
+    # The library that registers images works in the host's memory.
+    made = projector.reproject(tomogram), data, mask, window
+    predicted, data, mask, window = map(devices.to_host, made)
     residual = (data - predicted) * mask
     squares = np.einsum("njk,njk->n", residual, residual, dtype=np.float64)
     measured = predicted + residual

@@ -15,6 +15,8 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
+from mumott_dask.devices import to_host
+
 from .iterations import Geometry, State
 from .records import AlignmentStep
 from .settings import Settings
@@ -54,7 +56,7 @@ def progress_dataset(progress: Progress, **by_projection: Floats) -> xr.Dataset:
     return xr.Dataset(
         {
             "by_projection": (("projection", "column"), _side_by_side(parts)),
-            "tomogram": (("x", "y", "z"), state.tomogram),
+            "tomogram": (("x", "y", "z"), to_host(state.tomogram)),
         },
         attrs={
             "columns": {name: part.shape[1:] for name, part in parts.items()},

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
-from mumott_dask import arrays
+from mumott_dask import arrays, devices
+from mumott_dask.images import quantiles
 
 from .level import Level
 
@@ -23,10 +26,11 @@ def beyond_view(level: Level) -> tuple[bool, bool]:
     return bool(cut[:, :2].mean() > _OFTEN), bool(cut[:, 2:].mean() > _OFTEN)
 
 
-def _edges(images: NDArray[np.float32], mask: NDArray[np.float32]) -> Floats:
+def _edges(images: Any, mask: Any) -> Any:
     """Mean over each edge (both of j, both of k) relative to the image's 95th percentile, (projection, 4)."""
-    images = images * mask
-    high = np.percentile(images, 95, axis=(1, 2))
-    high = np.where(high > 0, high, np.inf)
+    xp = devices.namespace(images)
+    images = images * xp.astype(mask, xp.float32)
+    (high,) = quantiles(images, [0.95])
+    high = xp.where(high > 0, high, xp.inf)
     edges = images[:, :_EDGE], images[:, -_EDGE:], images[:, :, :_EDGE], images[:, :, -_EDGE:]
-    return np.stack([edge.mean(axis=(1, 2)) / high for edge in edges], axis=1)
+    return xp.stack([xp.mean(edge, axis=(1, 2)) / high for edge in edges], axis=1)

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
-Images = NDArray[np.float32]
+from mumott_dask import devices
+
+Images = Any  #: float32, NumPy or on a device
 
 
-def background_terms(detector_shape: tuple[int, int], count: int = 3) -> list[Images]:
+def background_terms(detector_shape: tuple[int, int], count: int = 3) -> list[NDArray[np.float32]]:
     """Images (j, k) of the terms: 1, and slopes along j and along k that rise by 1 across the detector."""
     j, k = (((np.arange(n) + 0.5) / n - 0.5).astype(np.float32) for n in detector_shape)
     flat = np.ones(detector_shape, np.float32)
@@ -26,11 +30,13 @@ def without_background(images: Images, weights: Images, count: int) -> Images:
     """
     if not count:
         return images
-    _, j, k = images.shape
-    terms = np.stack(background_terms((j, k), count)).reshape(count, -1)
-    flat, weight = images.reshape(len(images), -1), weights.reshape(len(images), -1)
-    matrix = (weight @ (terms[:, None] * terms).reshape(count * count, -1).T).astype(np.float64)
-    side = ((weight * flat) @ terms.T).astype(np.float64)
-    inverse = np.linalg.pinv(matrix.reshape(-1, count, count), rcond=1e-6, hermitian=True)
-    fitted = np.einsum("nab,nb->na", inverse, side).astype(np.float32) @ terms
-    return (flat - fitted).reshape(images.shape)
+    xp = devices.namespace(images)
+    n, j, k = images.shape
+    (terms,) = devices.beside(images, np.stack(background_terms((j, k), count)).reshape(count, -1))
+    pairs = xp.reshape(terms[:, None, :] * terms, (count * count, -1))
+    flat, weight = xp.reshape(images, (n, -1)), xp.reshape(weights, (n, -1))
+    matrix = xp.astype(weight @ pairs.T, xp.float64)
+    side = xp.astype((weight * flat) @ terms.T, xp.float64)
+    inverse = xp.linalg.pinv(xp.reshape(matrix, (n, count, count)), rtol=1e-6)
+    fitted = xp.astype(xp.matmul(inverse, side[..., None])[..., 0], xp.float32) @ terms
+    return xp.reshape(flat - fitted, images.shape)

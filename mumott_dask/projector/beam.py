@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from typing import Any, Self
 
@@ -36,6 +36,7 @@ class ParallelBeam:
     k_direction_0: tuple[float, float, float] = (0.0, 0.0, 1.0)
     threads: bool = True
     slabs: int = 1
+    gpu: bool = False
 
     def __post_init__(self) -> None:
         rotation = np.asarray(self.rotation, dtype=np.float64)
@@ -65,6 +66,17 @@ class ParallelBeam:
 
     def __len__(self) -> int:
         return len(self.rotation)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What it is made of, without what has been made of it: that may live on a device."""
+        return {field.name: self.__dict__[field.name] for field in fields(self)}
+
+    def kept(self, name: str, make: Callable[[], Any]) -> Any:
+        """What is made once, such as parameters on a device."""
+        held = self.__dict__.setdefault("_kept", {})
+        if name not in held:
+            held[name] = make()
+        return held[name]
 
     def __getitem__(self, projections: slice | NDArray[Any]) -> Self:
         """Those of some of the projections."""
@@ -99,7 +111,7 @@ class ParallelBeam:
         image, volume = (4 * math.prod(shape) for shape in (self.detector_shape, self.volume_shape))
         at_once = max(1, max(volume, LEAST_BATCH) // max(1, image))
         for first in range(0, len(self), at_once):
-            some = slice(first, first + at_once)
+            some = slice(first, min(first + at_once, len(self)))
             yield some, self if at_once >= len(self) else self[some]
 
     def with_offsets(self, j_offset: ArrayLike, k_offset: ArrayLike) -> Self:

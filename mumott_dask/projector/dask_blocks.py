@@ -24,10 +24,10 @@ import numpy as np
 from dask.highlevelgraph import HighLevelGraph, MaterializedLayer
 from dask.task_spec import GraphNode, Task, TaskRef
 
-from mumott_dask import arrays, geometry, placement
+from mumott_dask import arrays, devices, geometry, placement
 
-from .numpy_arrays import weighted_residual
 from .own_tasks import after, own_tasks
+from .residuals import weighted_residual
 from .splines import HALO
 
 Projector = Any  #: it stands above this file, and is called by its methods alone
@@ -87,7 +87,7 @@ def map_projections(
     stacks, slabs = [_whole(stack) for stack in images], projector.slab_lengths
     tasks = _Tasks(projector, stacks[0].chunks[0], slabs)
     pieces, around = _with_halos(volume, slabs)
-    rows, call = list(zip(*map(_blocks, stacks), strict=True)), partial(function, **settings)
+    rows, call = list(zip(*map(_blocks, stacks), strict=True)), partial(_few, function, settings)
     see, then = (
         (_itself, call)
         if len(slabs) == 1
@@ -328,7 +328,8 @@ def _reprojected(slabs: list[_Around], turns: bool, s: int, part: Projector, sla
     """Images, and their derivatives by rotations if wanted, (image, projection, j, k)."""
     halo, centre = slabs[s]
     images = [part.reproject(slab, halo)]
-    return np.stack(images + part.turns(slab, halo, centre) if turns else images)
+    images += part.turns(slab, halo, centre) if turns else []
+    return devices.namespace(images[0]).stack(images)
 
 
 def _itself(_: int, __: Projector, volume: Any) -> Any:
@@ -351,6 +352,11 @@ class _Reprojected(NamedTuple):
     def turns(self, volume: None) -> list[Any]:
         """Their derivatives by rotations."""
         return list(self.images[1:])
+
+
+def _few(function: Callable[..., Any], settings: dict[str, Any], part: Any, volume: Any, *images: Any) -> Any:
+    """What a function makes of images, in the host's memory: few numbers."""
+    return devices.numbers(function(part, volume, *devices.together(*images), **settings))
 
 
 def _numbers(function: Callable[..., Any], _: Projector, images: Any, *measured: Any) -> Any:

@@ -9,10 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import numba_channels, numba_cpu
-from .backgrounds import without_background
 from .beam import ParallelBeam
 from .lanes import LANES
 from .layout import CHANNELS, blocks, pairs, slabs
+from .residuals import weighted_residual
+from .splines import reproject as reproject
 
 Floats = NDArray[np.float32]
 
@@ -58,20 +59,6 @@ def _add_adjoint(beam: ParallelBeam, projections: NDArray[Any], out: Floats) -> 
         batch = projections[some]
         landing = (_padded(along[:, some]) for along in beam.landing)
         kernel(pairs(batch) if single else blocks(batch), *landing, out)
-
-
-def weighted_residual(
-    images: Floats, data: NDArray[Any], weights: NDArray[Any], background: int
-) -> tuple[Floats, np.float64]:
-    """Projections less the data, times the weights, in place; and half the weighted sum of squares."""
-    images -= data
-    images = without_background(images, weights, background)
-    loss = 0.0
-    for left, weight in zip(images, weights, strict=True):  # in place, so that no more images are held
-        weighted = left * weight
-        loss += float(np.vdot(left, weighted))
-        left[...] = weighted
-    return images, np.float64(loss / 2)
 
 
 def _padded(landing: Floats) -> Floats:

@@ -1,7 +1,7 @@
 """The projector: one operator for every kind of array.
 
 In: a scan's geometry. Out: an immutable `Projector` whose `forward`, `adjoint` and `gradient` work on NumPy
-arrays (numba kernels) and, chunk by chunk, on Dask arrays. Floor 4.
+arrays (numba kernels), CuPy arrays (numba-cuda kernels) and, chunk by chunk, on Dask arrays. Floor 4.
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mumott_dask import arrays
+from mumott_dask import arrays, devices
 from mumott_dask.errors import ScanError
 
-from . import dask_blocks, numpy_arrays, splines
+from . import dask_blocks, numpy_arrays
 from .beam import ParallelBeam
 from .turning import torques
 
-Array = Any  #: NumPy or Dask, told apart at run time
+Array = Any  #: NumPy, CuPy or Dask, told apart at run time
 
 
 @dataclass(frozen=True)
@@ -48,6 +48,9 @@ class Projector(ParallelBeam):
     slabs : int
         Number of slabs along x that volumes are held in where projections are chunked, for volumes that are
         too large for a worker.
+    gpu : bool
+        Whether NumPy arrays are sent to this process's GPU, or that of the worker that has them, and what is
+        made of them stays there. CuPy's arrays are worked on where they are in any case.
 
     Examples
     --------
@@ -79,15 +82,16 @@ class Projector(ParallelBeam):
             )
         if chunks is not None or arrays.is_chunked(volume):
             return dask_blocks.forward(self, volume, chunks)
-        return numpy_arrays.forward(self, volume)
+        (volume,) = self._own(volume)
+        return _kernels(volume).forward(self, volume)
 
-    def reproject(self, volume: NDArray[np.float32], halo: tuple[int, int] = (0, 0)) -> NDArray[np.float32]:
+    def reproject(self, volume: Array, halo: tuple[int, int] = (0, 0)) -> Array:
         """Line integrals with cubic splines in the slices: to compare with images to a thousandth of a pixel.
 
         Parameters
         ----------
         volume : (x, y, z) array
-            NumPy.
+            NumPy or CuPy.
         halo : (before, after)
             Planes that it has more along x, of what lies around it: splines bend with their neighbours.
 
@@ -102,17 +106,18 @@ class Projector(ParallelBeam):
         """
         x, y, z = self.volume_shape
         self._check(volume, (x + sum(halo), y, z), "volume")
-        return splines.reproject(self, volume, halo)
+        (volume,) = self._own(volume)
+        return _kernels(volume).reproject(self, volume, halo)
 
     def turns(
-        self, volume: NDArray[np.float32], halo: tuple[int, int] = (0, 0), centre: float | None = None
-    ) -> list[NDArray[np.float32]]:
+        self, volume: Array, halo: tuple[int, int] = (0, 0), centre: float | None = None
+    ) -> list[Array]:
         """Derivatives of the projections by three small rotations of the sample.
 
         Parameters
         ----------
         volume : (x, y, z) array
-            NumPy.
+            NumPy or CuPy.
         halo : (before, after)
             Planes that it has more along x, of what lies around it.
         centre : float, optional
@@ -124,8 +129,9 @@ class Projector(ParallelBeam):
         list of (projection, j, k) float32
             By omega_x, omega_y and omega_z, radians, of R <- R exp([omega]x).
         """
-        turned = -self.forward(torques(volume, centre)[halo[0] : len(volume) - halo[1]])
-        return [np.ascontiguousarray(turned[..., axis]) for axis in range(3)]
+        (volume,) = self._own(volume)
+        turned = -self.forward(torques(volume, centre)[halo[0] : volume.shape[0] - halo[1], ...])
+        return [devices.namespace(turned).asarray(turned[..., axis], copy=True) for axis in range(3)]
 
     def adjoint(self, projections: Array) -> Array:
         """Sum over projections of what lands where each voxel does.
@@ -142,7 +148,8 @@ class Projector(ParallelBeam):
         self._check(projections, self.shape, "projections")
         if arrays.is_chunked(projections):
             return dask_blocks.adjoint(self, projections)
-        return numpy_arrays.adjoint(self, projections)
+        (projections,) = self._own(projections)
+        return _kernels(projections).adjoint(self, projections)
 
     def gradient(
         self, volume: Array, data: Array, weights: Array, background: int = 0
@@ -170,7 +177,8 @@ class Projector(ParallelBeam):
         if arrays.is_chunked(data):
             return dask_blocks.gradient(self, volume, data, arrays.chunked_like(weights, data), background)
         self._check(volume, self.volume_shape, "volume")
-        return numpy_arrays.gradient(self, volume, data, weights, background)
+        volume, data, weights = self._own(volume, data, weights)
+        return _kernels(data).gradient(self, volume, data, weights, background)
 
     def map_projections(
         self,
@@ -196,16 +204,21 @@ class Projector(ParallelBeam):
 
         Returns
         -------
-        (projection, number) float64, of the images' kind
+        (projection, number) float64, NumPy, or Dask where the images are
         """
         if arrays.is_chunked(images[0]):
             images = (images[0], *(arrays.chunked_like(image, images[0]) for image in images[1:]))
             return dask_blocks.map_projections(self, function, volume, *images, turns=turns, **settings)
+        volume, *stacks = self._own(volume, *images)
         parts = (
-            function(part, volume, *(image[some] for image in images), **settings)
+            devices.numbers(function(part, volume, *(stack[some, ...] for stack in stacks), **settings))
             for some, part in self.batches()
         )
         return np.concatenate(list(parts))
+
+    def _own(self, *arrays_given: Array) -> tuple[Array, ...]:
+        """Arrays where this projector works, or where one of them is."""
+        return tuple(map(devices.to_device, arrays_given)) if self.gpu else devices.together(*arrays_given)
 
     @staticmethod
     def _check(array: Array, expected: tuple[int, ...], name: str) -> None:
@@ -213,3 +226,12 @@ class Projector(ParallelBeam):
             raise ScanError(
                 f"{name} has shape {tuple(array.shape)}, expected {tuple(expected)} and optionally channels"
             )
+
+
+def _kernels(array: Array) -> Any:
+    """The file of functions for arrays of a kind."""
+    if devices.on_host(array):
+        return numpy_arrays
+    from . import cuda_arrays
+
+    return cuda_arrays

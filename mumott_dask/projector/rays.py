@@ -123,6 +123,15 @@ def bilinear(near, near_b, far, far_b, fa, fb):  # type: ignore[no-untyped-def]
 
 
 @numba.njit(inline="always")
+def cubic(near, first, second, far, f):  # type: ignore[no-untyped-def]
+    """Value of a cubic spline a fraction f past the second of four coefficients, times six."""
+    g = np.float32(1) - f
+    bump_f = (f * f) * (f - np.float32(2)) * np.float32(3) + np.float32(4)
+    bump_g = (g * g) * (g - np.float32(2)) * np.float32(3) + np.float32(4)
+    return (g * g * g) * near + bump_f * first + bump_g * second + (f * f * f) * far
+
+
+@numba.njit(inline="always")
 def reach_of_rays(start, by_ray, by_slice, count, end, first, last):  # type: ignore[no-untyped-def]
     """Narrow the slices [first, last) to those where one of some rays in a row is between 0 and `end`."""
     width = by_ray * np.float32(count - 1)

@@ -8,17 +8,21 @@ average, for the tomogram has been fitted through that.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import Any
+
 import numba
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
+
+from mumott_dask import devices
 
 from .beam import ParallelBeam
 from .compiling import OPTIONS
 from .lanes import LANES, corners, counting, lane, load, zeros
 from .layout import slabs
 from .numba_cpu import SLAB, place
-from .rays import position, reach_of_rays
+from .rays import cubic, position, reach_of_rays
 
 Floats = NDArray[np.float32]
 
@@ -26,7 +30,8 @@ _SPREAD = np.array([1, 10, 1]) / 12  # what linear interpolation spreads over, o
 HALO = 12
 """Planes of its neighbours that a slab needs for its coefficients: they fade by 0.27 a plane, to 1e-7."""
 
-_BEFORE, _AFTER = 3, 4  # zeros around a slice: as far as a spline reaches beyond it
+BEFORE, AFTER = 3, 4
+"""Zeros around a slice: as far as a spline reaches beyond it."""
 
 
 def reproject(beam: ParallelBeam, volume: Floats, halo: tuple[int, int] = (0, 0)) -> Floats:
@@ -36,43 +41,45 @@ def reproject(beam: ParallelBeam, volume: Floats, halo: tuple[int, int] = (0, 0)
     """
     out = np.zeros(beam.shape, np.float32)
     kernel = _forward_threaded if beam.threads else _forward_serial
-    own = volume[halo[0] : len(volume) - halo[1]]
-    for across, bent in ((True, (0, 0)), (False, halo)):  # splines bend along x in slices that x lies in
-        for slices, *rays in slabs(
-            beam, own if across else volume, SLAB, (beam.rays.axes[:, 0] == 0) == across
-        ):
-            kernel(coefficients(slices, bent), *rays, out)
+    for bent, *rays in bent_slabs(beam, volume, halo, SLAB):
+        kernel(bent, *rays, out)
     return out
 
 
-def coefficients(slices: Floats, halo: tuple[int, int] = (0, 0)) -> Floats:
+def bent_slabs(
+    beam: ParallelBeam, volume: Any, halo: tuple[int, int], size: int
+) -> Iterator[tuple[Any, ...]]:
+    """`layout.slabs` of about `size` bytes, coefficients of splines in the place of voxels."""
+    own = volume[halo[0] : volume.shape[0] - halo[1]]
+    for across, bent in ((True, (0, 0)), (False, halo)):  # splines bend along x in slices that x lies in
+        wanted = (beam.rays.axes[:, 0] == 0) == across
+        for slices, *rays in slabs(beam, own if across else volume, size, wanted):
+            yield coefficients(slices, bent), *rays
+
+
+def coefficients(slices: Any, halo: tuple[int, int] = (0, 0)) -> Any:
     """Coefficients of the cubic B-splines that pass through slices (slice, a, b), in a border of zeros.
 
     Those of the halo, so many lines before and after along a, are left out.
     """
+    filters, (spread,) = devices.filters(slices), devices.beside(slices, _SPREAD)
     result = slices
     for axis in (1, 2):
         if slices.shape[axis] > 1:
-            result = ndimage.correlate1d(result, _SPREAD, axis, np.float32, mode="constant")
-            result = ndimage.spline_filter1d(result, 3, axis, np.float32, mode="mirror")
+            result = filters.correlate1d(result, spread, axis, np.float32, mode="constant")
+            result = filters.spline_filter1d(result, 3, axis, np.float32, mode="mirror")
     result = result[:, halo[0] : result.shape[1] - halo[1]]
-    around = (_BEFORE, _AFTER)
-    return np.pad(np.asarray(result, np.float32), ((0, 0), around, around))
-
-
-@numba.njit(inline="always")
-def _weighted(near, first, second, far, f):  # type: ignore[no-untyped-def]
-    """Value of a cubic spline a fraction f past the second of four coefficients, times six."""
-    g = np.float32(1) - f
-    bump_f = (f * f) * (f - np.float32(2)) * np.float32(3) + np.float32(4)
-    bump_g = (g * g) * (g - np.float32(2)) * np.float32(3) + np.float32(4)
-    return (g * g * g) * near + bump_f * first + bump_g * second + (f * f * f) * far
+    count, side_a, side_b = result.shape
+    xp, around = devices.namespace(slices), BEFORE + AFTER
+    bordered = xp.zeros((count, side_a + around, side_b + around), dtype=np.float32)
+    bordered[:, BEFORE:-AFTER, BEFORE:-AFTER] = result
+    return bordered
 
 
 @numba.njit(nogil=True, **OPTIONS)
 def _line(n, flat, base, at, fractions):  # type: ignore[no-untyped-def]
     near, first, second, far = corners(flat, base, at, n * LANES)
-    return _weighted(near, first, second, far, load(fractions[1], n * LANES))
+    return cubic(near, first, second, far, load(fractions[1], n * LANES))
 
 
 @numba.njit(nogil=True, **OPTIONS)
@@ -102,7 +109,7 @@ def _forward_row(row, slices, begin, numbers, first, second, step, out):  # type
         total = zeros()
         for s in range(low, high):
             base = s * size
-            total += _weighted(
+            total += cubic(
                 _line(s, flat, base, at, fractions),
                 _line(s, flat, base + stride, at, fractions),
                 _line(s, flat, base + 2 * stride, at, fractions),

@@ -6,7 +6,7 @@ import dask.array as da
 import numpy as np
 import pytest
 
-from mumott_dask import arrays, geometry
+from mumott_dask import geometry
 from mumott_dask.alignment.flow import (
     Systems,
     derivatives,
@@ -17,6 +17,7 @@ from mumott_dask.alignment.flow import (
 from mumott_dask.alignment.level import whole_level
 from mumott_dask.alignment.records import Unknowns
 from mumott_dask.alignment.steps import solved, turned
+from mumott_dask.images import smooth
 from mumott_dask.projector import Projector
 from mumott_dask.projector.backgrounds import background_terms
 from mumott_dask.projector.turning import torques
@@ -77,7 +78,7 @@ def test_derivatives_are_the_differences_that_changed_unknowns_make(projector, t
         images_of(projector, tomogram, **{name: sign * size * value for name, value in unit.items()})
         for sign in (1, -1)
     )
-    expected = arrays.smooth((ahead - behind) / (2 * size), smoothing, "nearest")
+    expected = smooth((ahead - behind) / (2 * size), smoothing, "nearest")
     predicted = projector.reproject(tomogram)
     found = slopes_of(projector, tomogram, predicted, smoothing, UNKNOWNS)[place]
     off = np.sqrt(np.mean((found - expected) ** 2, axis=(1, 2)))

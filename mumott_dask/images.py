@@ -1,0 +1,126 @@
+"""What is done to images wherever they live: smoothing, binning, differences, sums, quantiles (floor 1).
+
+Written against the array-API standard, but where NumPy or a library of filters does better.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import numpy as np
+
+from . import arrays, devices
+
+Images = Any  #: (projection, j, k), NumPy or on a device
+
+
+def smooth(images: Images, sigma: float, mode: Literal["constant", "nearest"] = "constant") -> Images:
+    """Gaussian smoothing of each image over its last two axes.
+
+    Parameters
+    ----------
+    images : (..., j, k) array
+    sigma : float, pixels
+        0 leaves the images as they are.
+    mode : "constant" or "nearest"
+        What lies outside an image: zero, or its edge.
+    """
+    if sigma <= 0:
+        return images
+    filters = devices.filters(images)
+    return filters.gaussian_filter(images, sigma, axes=(-2, -1), mode=mode, truncate=3.0)
+
+
+def binned(images: Any, n: int) -> Any:
+    """Mean over n x n pixels of each image; the far ends are padded with zeros to whole bins.
+
+    Parameters
+    ----------
+    images : (projection, j, k) array
+        Of floating-point numbers; or Dask in chunks along projection.
+    n : int
+    """
+    if n == 1:
+        return images
+    if arrays.is_chunked(images):
+        sides = tuple((-(-side // n),) for side in images.shape[1:])
+        whole = images.rechunk({1: -1, 2: -1})
+        return whole.map_blocks(binned, n, chunks=(whole.chunks[0], *sides), dtype=images.dtype)
+    xp = devices.namespace(images)
+    count, side_j, side_k = images.shape
+    j, k = -(-side_j // n), -(-side_k // n)
+    if (side_j, side_k) != (j * n, k * n):
+        padded = xp.zeros((count, j * n, k * n), dtype=images.dtype, device=devices.device_of(images))
+        padded[:, :side_j, :side_k] = images
+        images = padded
+    return xp.mean(xp.reshape(images, (count, j, n, k, n)), axis=(2, 4))
+
+
+def differences(array: Any, axes: Sequence[int]) -> list[Any]:
+    """Derivative along each of some axes: half the difference of the neighbours, at the ends to the one."""
+    return [_difference(array, axis) for axis in axes]
+
+
+def _difference(array: Any, axis: int) -> Any:
+    def along(part: slice) -> tuple[slice, ...]:
+        return tuple(part if n == axis else slice(None) for n in range(array.ndim))
+
+    result = devices.namespace(array).zeros_like(array)
+    if array.shape[axis] == 1:
+        return result
+    inner, before, after = along(slice(1, -1)), along(slice(None, -2)), along(slice(2, None))
+    result[inner] = (array[after] - array[before]) * 0.5
+    for end, other, sign in ((0, 1, -1.0), (-1, -2, 1.0)):
+        here, there = along(slice(end, end + 1 or None)), along(slice(other, other + 1 or None))
+        result[here] = (array[here] - array[there]) * sign
+    return result
+
+
+def products(a: Images, b: Images) -> Any:
+    """Sum of the products of each image's pixels, (projection,) float64."""
+    if isinstance(a, np.ndarray):
+        return np.einsum("njk,njk->n", a, b, dtype=np.float64)
+    xp = devices.namespace(a)
+    return xp.sum(a * b, axis=(1, 2), dtype=xp.float64)
+
+
+def products_of_pairs(first: Sequence[Images], second: Sequence[Images]) -> list[Any]:
+    """`products` of each of some images with each of others, first by first."""
+    if isinstance(first[0], np.ndarray):
+        return [products(a, b) for a in first for b in second]
+    xp = devices.namespace(first[0])
+    rows, columns = (
+        xp.stack([xp.reshape(xp.astype(each, xp.float64), (each.shape[0], -1)) for each in stack], axis=1)
+        for stack in (first, second)
+    )
+    every = rows @ xp.matrix_transpose(columns)  # one call for all of them
+    return [every[:, a, b] for a in range(len(first)) for b in range(len(second))]
+
+
+def quantiles(images: Images, shares: Sequence[float], valid: Images | None = None) -> list[Any]:
+    """Quantiles of the pixels of each image, linear between neighbours, (projection,) each.
+
+    Parameters
+    ----------
+    images : (projection, j, k) array
+    shares : sequence of float
+        0 for the smallest, 1 for the largest.
+    valid : (projection, j, k) bool, optional
+        The pixels that count, at least one of each image; all by default.
+    """
+    xp = devices.namespace(images)
+    count = images.shape[0]
+    valid = xp.ones_like(images, dtype=xp.bool) if valid is None else valid
+    numbers = xp.astype(xp.count_nonzero(valid, axis=(1, 2)), xp.float64)
+    values = xp.where(valid, images, xp.inf)
+    ordered = xp.sort(xp.reshape(values, (count, -1)), axis=1)
+    found = []
+    for share in shares:
+        place = share * (numbers - 1)
+        low = xp.astype(xp.floor(place), xp.int64)
+        high = xp.minimum(low + 1, xp.astype(numbers, xp.int64) - 1)
+        below, above = (xp.take_along_axis(ordered, at[:, None], axis=1)[:, 0] for at in (low, high))
+        fraction = place - xp.floor(place)
+        found.append(below + (above - below) * fraction)
+    return found
