@@ -10,6 +10,7 @@ import threading
 from collections.abc import Iterator
 from functools import partial
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from inspect import signature
 from pathlib import Path
 
 import dask.array as da
@@ -18,6 +19,7 @@ import pytest
 from distributed.client import AllExit
 
 from mumott_dask import ScanError, ScanWarning, align, cluster, simulate
+from mumott_dask.devices import missing_gpu
 
 
 @pytest.fixture(scope="module")
@@ -201,3 +203,35 @@ def test_capacity_without_a_limit_and_without_workers():
             pass
         with pytest.raises(ScanError, match="the scheduler has no workers yet"):
             cluster.capacity(client)
+
+
+def test_the_options_of_a_cluster_of_gpus_are_those_that_there_are():
+    """Against the real signatures; the cluster itself needs GPUs, see tests/gpu."""
+    dask_cuda = pytest.importorskip("dask_cuda")
+    known = signature(dask_cuda.LocalCUDACluster).parameters
+    passed_on = signature(distributed.LocalCluster).parameters
+    for options in (
+        cluster.cuda_options(None, [0, 1, 2, 3]),
+        cluster.cuda_options(2, [4, 5, 6], "8GiB", "60GiB", None),
+    ):
+        unknown = [name for name in options if name not in known and name not in passed_on]
+        assert unknown == ["preload"]  # which LocalCluster hands to the workers
+        assert "preload" in signature(distributed.Worker).parameters
+
+
+def test_one_worker_for_each_gpu_that_is_chosen():
+    assert cluster.cuda_options(None, [2, 5])["CUDA_VISIBLE_DEVICES"] == [2, 5]
+    assert cluster.cuda_options(2, [2, 5, 7])["CUDA_VISIBLE_DEVICES"] == [2, 5]
+    assert cluster.cuda_options([7, 2], [2, 5, 7])["CUDA_VISIBLE_DEVICES"] == [7, 2]
+    assert cluster.cuda_options([7, 2], [2, 5, 7])["n_workers"] == 2
+    for wrong in (0, 4, [3], [], [2, 3]):
+        with pytest.raises(
+            ScanError, match=r"gpus is .*, expected some of the 3 that are there: \[2, 5, 7\]"
+        ):
+            cluster.cuda_options(wrong, [2, 5, 7])
+
+
+@pytest.mark.skipif(missing_gpu() is None, reason="there is a GPU")
+def test_no_cluster_of_gpus_without_any():
+    with pytest.raises(ScanError, match="no GPU to start workers for: "):
+        cluster.cuda()

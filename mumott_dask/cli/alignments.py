@@ -14,6 +14,7 @@ from .options import (
     Gauge,
     Labels,
     Window,
+    backend_option,
     chunks_option,
     cluster_options,
     overwrite_option,
@@ -24,6 +25,8 @@ from .running import INTERRUPTED, say, working_on
 
 if TYPE_CHECKING:
     import xarray as xr
+
+    from mumott_dask.devices import Backend
 
 _METHODS = ("auto", "line", "optical-flow", "phase-matching", "tutorial")
 
@@ -121,6 +124,7 @@ _METHODS = ("auto", "line", "optical-flow", "phase-matching", "tutorial")
     metavar="PIXELS",
     help="Largest step of the last iteration.",
 )
+@backend_option
 @cluster_options
 @chunks_option
 @overwrite_option
@@ -132,6 +136,7 @@ def align_command(
     output: str | None,
     workers: int | None,
     scheduler: str | None,
+    backend: Backend,
     chunks: Any,
     overwrite: bool,
     quiet: bool,
@@ -151,11 +156,13 @@ def align_command(
     path = Path(output) if output else Path(scan).with_suffix(".aligned.zarr")
     check_suffix(path, ".zarr")
     check_new(path, overwrite or is_unfinished(path), scan)
-    with working_on(workers, scheduler) as capacity:
+    with working_on(workers, scheduler, backend == "gpu") as capacity:
         opened = opened_scan(scan, capacity, chunks)
         began = time.monotonic()
         with nullcontext() if quiet else watch_alignment() as watch:
-            result = align(opened, checkpoint=path, overwrite=overwrite, watch=watch, **settings)
+            result = align(
+                opened, backend=backend, checkpoint=path, overwrite=overwrite, watch=watch, **settings
+            )
         took = time.monotonic() - began
     rows = [("alignment", str(path)), *summaries.alignment_summary(result)]
     rows += [*summaries.turns_summary(result, opened), ("time", f"{took:.1f} s")]

@@ -148,6 +148,13 @@ def cluster_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return command
 
 
+backend_option: Decorator = click.option(
+    "--backend",
+    type=click.Choice(("auto", "cpu", "gpu")),
+    default="auto",
+    show_default=True,
+    help="Where to work: with gpu, --workers starts one for each of N GPUs.",
+)
 chunks_option: Decorator = click.option(
     "--chunks",
     type=Chunks(),

@@ -75,13 +75,15 @@ def _saying(*loggers: str) -> Iterator[None]:
 
 
 @contextmanager
-def working_on(workers: int | None, scheduler: str | None) -> Iterator[Capacity | None]:
+def working_on(workers: int | None, scheduler: str | None, gpus: bool = False) -> Iterator[Capacity | None]:
     """Cluster to work on, as long as the block runs.
 
     Parameters
     ----------
     workers : int, optional
         Processes to start on this machine.
+    gpus : bool
+        Whether each of them gets a GPU.
     scheduler : str, optional
         Address of a running scheduler.
 
@@ -99,7 +101,10 @@ def working_on(workers: int | None, scheduler: str | None) -> Iterator[Capacity 
         return
     from mumott_dask import cluster
 
-    client = cluster.local(workers) if scheduler is None else cluster.connect(scheduler)
+    if scheduler is not None:
+        client = cluster.connect(scheduler)
+    else:
+        client = cluster.cuda(workers) if gpus else cluster.local(workers)
     with cluster.losses_told(), client:
         say(f"{len(client.nthreads())} workers, dashboard at {client.dashboard_link}")
         client.wait_for_workers(1)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from contextlib import nullcontext
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from .files import check_new, check_suffix, opened_scan
 from .options import (
     alignment_option,
+    backend_option,
     chunks_option,
     cluster_options,
     overwrite_option,
@@ -17,6 +18,9 @@ from .options import (
     segment_options,
 )
 from .running import working_on
+
+if TYPE_CHECKING:
+    from mumott_dask.devices import Backend
 
 _TOMOGRAMS = (".zarr", ".h5", ".hdf5", ".tif", ".tiff", ".mrc")
 
@@ -45,6 +49,7 @@ _TOMOGRAMS = (".zarr", ".h5", ".hdf5", ".tif", ".tiff", ".mrc")
 )
 @segment_options
 @click.option("--negative", is_flag=True, help="Let the tomogram go below zero.")
+@backend_option
 @cluster_options
 @chunks_option
 @overwrite_option
@@ -56,6 +61,7 @@ def reconstruct_command(
     negative: bool,
     workers: int | None,
     scheduler: str | None,
+    backend: Backend,
     chunks: Any,
     overwrite: bool,
     quiet: bool,
@@ -71,11 +77,11 @@ def reconstruct_command(
 
     check_suffix(output, *_TOMOGRAMS)
     check_new(output, overwrite, scan, alignment)
-    with working_on(workers, scheduler) as capacity:
+    with working_on(workers, scheduler, backend == "gpu") as capacity:
         opened = opened_scan(scan, capacity, chunks)
         if alignment is not None:
             opened = with_offsets(opened, alignment)
         with nullcontext() if quiet else watch_reconstruction() as watch:
-            tomogram = reconstruct(opened, nonnegative=not negative, watch=watch, **settings)
+            tomogram = reconstruct(opened, nonnegative=not negative, backend=backend, watch=watch, **settings)
         write_tomogram(tomogram, output, overwrite)
     click.echo(summaries.text([("tomogram", output), *summaries.tomogram_summary(tomogram)]))
