@@ -3,7 +3,7 @@ PYTHON ?= python3.11
 BIN := .venv/bin
 PYTEST := $(BIN)/python -m pytest
 
-.PHONY: help demo test lint format docs bench bench-speed bench-compare parity lock clean
+.PHONY: help demo test test-gpu lint resolve format docs bench bench-speed bench-gpu bench-compare parity lock clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
@@ -19,6 +19,9 @@ demo: .venv/ready  ## simulate a scan of the tutorial's size, align it, draw the
 
 test: .venv/ready  ## run the tests
 	$(PYTEST) -n 2 -m "not slow"
+
+test-gpu: .venv-gpu/ready  ## run the tests that need a GPU, where there is one
+	.venv-gpu/bin/python -m pytest -n 0 -m gpu
 
 lint: .venv/ready  ## ruff, mypy
 	$(BIN)/ruff check .
@@ -42,8 +45,17 @@ bench: .venv/ready  ## measure speed, memory and accuracy
 bench-speed: .venv/ready  ## measure speed and memory alone: docs/speed_table.md, bench-output/speed.json
 	$(BENCH) $(SPEED:%=tests/benchmarks/bench_%.py)
 
+bench-gpu: .venv-gpu/ready  ## measure a GPU: docs/gpu_assembly.md, docs/gpu_measured.md
+	.venv-gpu/bin/python -m pytest -s -n 0 -m "" -o python_files="bench_*.py" tests/benchmarks/bench_gpu.py
+
 bench-compare: .venv/ready  ## time the commit BEFORE (main) and AFTER (the working tree) in turns
 	$(BIN)/python tests/benchmarks/compare.py $(or $(BEFORE),main) $(AFTER)
+
+.venv-gpu/ready: .venv/ready
+	$(PYTHON) -m venv .venv-gpu
+	.venv-gpu/bin/python -m pip install --quiet --require-hashes --requirement requirements.lock
+	.venv-gpu/bin/python -m pip install --quiet --constraint constraints.txt --editable ".[gpu]" nvidia-cuda-nvdisasm
+	@touch $@
 
 .venv-mumott/ready:
 	$(PYTHON) -m venv .venv-mumott
@@ -53,10 +65,16 @@ bench-compare: .venv/ready  ## time the commit BEFORE (main) and AFTER (the work
 parity: .venv/ready .venv-mumott/ready  ## compare numbers and speed with mumott 2.3, in an environment of its own
 	$(BIN)/python tests/parity .venv-mumott/bin/python
 
+resolve: .venv/ready  ## see that the extras for GPUs can be installed beside the base
+	for extra in gpu gpu-cuda12; do \
+	  $(BIN)/uv pip compile --quiet --python-version 3.11 --python-platform linux --extra $$extra \
+	    --constraint constraints.txt pyproject.toml --output-file /dev/null || exit 1; \
+	done
+
 lock: .venv/ready  ## resolve the lock file anew
 	$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --quiet \
-	  --no-header --no-emit-index-url --no-emit-find-links --all-extras --constraint constraints.txt \
+	  --no-header --no-emit-index-url --no-emit-find-links --extra docs --extra lint --extra test --constraint constraints.txt \
 	  pyproject.toml --output-file requirements.lock
 
 clean:  ## remove what the other targets made
-	rm -rf .venv .venv-mumott docs/_build docs/gallery demo-output bench-output .mypy_cache .ruff_cache .pytest_cache
+	rm -rf .venv .venv-gpu .venv-mumott docs/_build docs/gallery demo-output bench-output .mypy_cache .ruff_cache .pytest_cache
