@@ -8,6 +8,9 @@ from functools import cache
 from importlib import import_module
 from typing import Any
 
+import xarray as xr
+
+from mumott_dask.devices import Backend, on_gpu
 from mumott_dask.errors import ScanError, ScanWarning
 
 
@@ -66,9 +69,17 @@ def check_keywords(function: str, given: Mapping[str, Any], known: Iterable[str]
             raise ScanError(f"{function} takes no {name!r} here: {instead}")
 
 
-def on_gpu(wanted: bool) -> None:
+def backend(use_gpu: bool, scan: xr.Dataset) -> Backend:
+    """Where to align a scan: on a GPU if that is wanted and there is one, else the CPU, with a warning."""
+    if use_gpu and on_gpu(scan, "auto"):
+        return "gpu"
+    on_cpu(use_gpu)
+    return "cpu"
+
+
+def on_cpu(use_gpu: bool) -> None:
     """Warn, once, that what was asked for on a GPU runs on the CPU."""
-    if wanted:
+    if use_gpu:
         _warn_of_the_cpu()
 
 

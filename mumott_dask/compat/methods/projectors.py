@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from mumott_dask import Projector
 from mumott_dask.compat.core.geometry import Geometry
-from mumott_dask.compat.missing import names_of_mumott, on_gpu
+from mumott_dask.compat.missing import names_of_mumott, on_cpu
 
 __all__ = ["SAXSProjector", "SAXSProjectorCUDA"]
 
@@ -106,7 +106,7 @@ class SAXSProjector:
 
 
 class SAXSProjectorCUDA(SAXSProjector):
-    """The same; without a GPU it warns once and works on the CPU.
+    """The same: it warns once and works on the CPU; `mumott_dask.Projector` takes CuPy's arrays.
 
     Parameters
     ----------
@@ -115,4 +115,4 @@ class SAXSProjectorCUDA(SAXSProjector):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        on_gpu(True)
+        on_cpu(True)

@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 from mumott_dask import Projector, align, make_scan
 from mumott_dask.alignment import Stage
 from mumott_dask.alignment.level import centre_of_mass, moved
-from mumott_dask.compat.missing import check_keywords, names_of_mumott, on_gpu
+from mumott_dask.compat.missing import backend, check_keywords, names_of_mumott
 from mumott_dask.compat.scans import from_mumott, working_scan
 from mumott_dask.errors import ScanError
 from mumott_dask.measured import signal_and_mask
@@ -117,7 +117,6 @@ def run_optical_flow_alignment(data_container: Any, **kwargs: Any) -> tuple[Floa
             f"high_pass_filter is {options['high_pass_filter']}, which there is not here: "
             "mumott_dask.align(background='linear') finds air levels that drift"
         )
-    on_gpu(options["use_gpu"])
     scan = working_scan(data_container)
     held = np.stack([scan["j_offset"].values, scan["k_offset"].values], axis=1)
     begin = held + np.asarray(options["optimal_shift"], dtype=float)
@@ -132,6 +131,7 @@ def run_optical_flow_alignment(data_container: Any, **kwargs: Any) -> tuple[Floa
         gauge="mass" if options["center_reconstruction"] else "keep",
         stages=[Stage(f"smoothed by {sigma:g} px", 1, sigma, steps, iterations, iterations, tolerance)],
         tolerance=tolerance,
+        backend=backend(options["use_gpu"], scan),
     )
     tomogram = found["tomogram"].values
     sinogram = np.moveaxis(Projector.from_scan(scan).forward(tomogram), 0, -1)

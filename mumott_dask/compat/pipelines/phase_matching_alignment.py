@@ -10,7 +10,7 @@ import numpy as np
 from mumott_dask import align
 from mumott_dask.alignment import Stage
 from mumott_dask.compat.methods.projectors import SAXSProjector
-from mumott_dask.compat.missing import check_keywords, names_of_mumott, on_gpu
+from mumott_dask.compat.missing import backend, check_keywords, names_of_mumott
 from mumott_dask.compat.scans import working_scan
 from mumott_dask.errors import ScanError
 from mumott_dask.measured import checked_signal, signal_and_mask
@@ -94,7 +94,6 @@ def run_phase_matching_alignment(
     if not (align_j or align_k):
         raise ValueError("neither align_j nor align_k is true, expected one of them")
     check_keywords("reconstruction_pipeline_kwargs", options, _PIPELINE, "align(method='phase-matching')")
-    on_gpu(options.get("use_gpu", use_gpu))
     scan = working_scan(data_container)
     variable = None if options.get("use_absorbances", use_absorbances) else "data"
     tolerance = shift_tolerance or 1 / upsampling
@@ -111,6 +110,7 @@ def run_phase_matching_alignment(
         stages=None if inner is None else [Stage("phase matching", 1, 0, maxiter, inner, inner, tolerance)],
         iterations=maxiter,
         tolerance=tolerance,
+        backend=backend(options.get("use_gpu", use_gpu), scan),
     )
     geometry = data_container.geometry
     geometry.j_offsets, geometry.k_offsets = found["j_offset"].values, found["k_offset"].values

@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from mumott_dask import Projector, absorbance, arrays
 from mumott_dask.compat.methods.projectors import SAXSProjector
-from mumott_dask.compat.missing import NotHere, check_keywords, names_of_mumott, on_gpu
+from mumott_dask.compat.missing import NotHere, check_keywords, names_of_mumott, on_cpu
 from mumott_dask.compat.scans import working_scan
 from mumott_dask.errors import ScanError
 from mumott_dask.reconstruction import MitraStep, iterated, mitra_steps, sirt_weights
@@ -92,7 +92,7 @@ def run_mitra(
     loss = kwargs.get("loss_function_kwargs", {})
     check_keywords("optimizer_kwargs", optimizer, _OPTIMIZER | _SILENT, _INSTEAD)
     check_keywords("loss_function_kwargs", loss, {"use_weights", "preconditioner"}, _INSTEAD)
-    on_gpu(use_gpu)
+    on_cpu(use_gpu)
     return _solved(data_container, use_absorbances, None if use_sirt_weights else loss, optimizer, kwargs)
 
 
@@ -129,7 +129,7 @@ def run_sirt(
         Where a keyword means nothing here.
     """
     check_keywords("run_sirt", kwargs, _APPLY | {"Projector", "no_tqdm"}, "use run_mitra")
-    on_gpu(use_gpu)
+    on_cpu(use_gpu)
     optimizer = {
         "nestorov_weight": 0.0,
         "enforce_non_negativity": enforce_non_negativity,
