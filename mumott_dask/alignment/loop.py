@@ -84,7 +84,8 @@ def align(
     directions : "jk", "j" or "k"
         The offsets to find; the others come back bit for bit.
     window : ((start, stop), (start, stop)), optional
-        Pixels along j and along k that the offsets are found from; all by default.
+        Pixels along j and along k that the offsets are found from, negative ones counted from the far edge;
+        all by default.
     variable : str, optional
         The signal to align, or ``"data"`` for the detector's segments, where transmission has no contrast;
         the diode's absorbance by default.

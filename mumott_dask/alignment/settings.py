@@ -232,10 +232,10 @@ def _checked_window(window: tuple[Part, Part] | None, shape: tuple[int, int]) ->
     for part, side, name in zip(parts, shape, "jk", strict=True):
         bounds = part if isinstance(part, slice) else slice(*(part or (None, None)))
         start, stop = (
-            (0 if bounds.start is None else bounds.start),
-            (side if bounds.stop is None else bounds.stop),
+            (0 if bounds.start is None else bounds.start + side * (bounds.start < 0)),
+            (side if bounds.stop is None else bounds.stop + side * (bounds.stop < 0)),
         )
         if not 0 <= start < stop <= side:
             raise ScanError(f"window along {name} is {start} to {stop}, expected within 0 to {side}")
-        checked.append(slice(start, stop))
+        checked.append(slice(int(start), int(stop)))
     return checked[0], checked[1]

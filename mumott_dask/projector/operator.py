@@ -130,8 +130,8 @@ class Projector(ParallelBeam):
             By omega_x, omega_y and omega_z, radians, of R <- R exp([omega]x).
         """
         (volume,) = self._own(volume)
-        turned = -self.forward(torques(volume, centre)[halo[0] : volume.shape[0] - halo[1], ...])
-        return [devices.namespace(turned).asarray(turned[..., axis], copy=True) for axis in range(3)]
+        turned = self.forward(torques(volume, centre)[halo[0] : volume.shape[0] - halo[1], ...])
+        return [-turned[..., axis] for axis in range(3)]
 
     def adjoint(self, projections: Array) -> Array:
         """Sum over projections of what lands where each voxel does.

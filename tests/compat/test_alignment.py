@@ -133,6 +133,16 @@ def test_phase_matching_sets_the_geometrys_offsets(still, scan):
     np.testing.assert_array_equal(still.weights, kept)
 
 
+def test_what_is_cropped_can_be_counted_from_the_far_edge(still):
+    whole = run_phase_matching_alignment(still, maxiter=1, projection_cropping=np.s_[2:-2, 3:])
+    j, k = still.geometry.projection_shape
+    found = still.geometry.j_offsets
+    still.geometry.j_offsets, still.geometry.k_offsets = np.zeros((2, len(still.geometry)))
+    again = run_phase_matching_alignment(still, maxiter=1, projection_cropping=np.s_[2 : j - 2, 3:k])
+    assert found == still.geometry.j_offsets
+    np.testing.assert_array_equal(whole["reconstruction"], again["reconstruction"])
+
+
 def test_phase_matching_takes_the_detectors_segments_and_one_direction(segmented, scan):
     container = DataContainer(segmented)
     container.geometry.k_offsets = container.geometry.k_offsets_as_array + np.arange(len(container)) % 2

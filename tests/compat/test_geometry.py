@@ -76,6 +76,9 @@ def test_a_file_gives_back_what_was_written(tmp_path, full_circle):
     assert read.inner_angles == [None] * 3
     for name in ("rotations_as_array", "volume_shape", "projection_shape", "two_theta", "detector_angles"):
         np.testing.assert_array_equal(getattr(read, name), getattr(geometry, name))
+    assert hash(read) == hash(geometry)
+    geometry.k_offsets[1] += 1e-9
+    assert hash(read) != hash(geometry)
 
 
 def test_segments_probe_arcs_that_meet_and_turn_with_the_sample():

@@ -8,7 +8,7 @@ import h5py
 import numpy as np
 import pytest
 
-from mumott_dask.compat.output_handling import dict_to_h5
+from mumott_dask.compat.output_handling import dict_to_h5, saving
 
 THEIRS = {
     "methods.basis_sets": "GaussianKernels",
@@ -68,3 +68,7 @@ def test_a_dictionary_becomes_a_file(tmp_path, caplog):
     dict_to_h5({"a": 6}, path, overwrite=True)
     with h5py.File(path) as file:
         assert file["a"][0] == 6
+
+
+def test_a_dictionary_is_saved_by_the_name_of_the_module_too():
+    assert saving.dict_to_h5 is dict_to_h5

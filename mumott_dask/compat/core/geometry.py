@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
+from dask.base import tokenize
 from numpy.typing import ArrayLike, NDArray
 from scipy.spatial.transform import Rotation
 
@@ -204,6 +205,15 @@ class Geometry:
     def __repr__(self) -> str:
         images, volume = (" x ".join(map(str, side)) for side in (self.projection_shape, self.volume_shape))
         return f"<Geometry: {len(self)} projections of {images} pixels, volume of {volume} voxels>"
+
+    def __hash__(self) -> int:
+        """A number that tells geometries apart by what they hold now: one written and read has the same."""
+        held = {name: np.asarray(values, dtype=float) for name, values in self._by_projection.items()}
+        alone = [getattr(self, name) for name in DIRECTIONS]
+        shapes = (np.asarray(shape, dtype=int) for shape in (self.projection_shape, self.volume_shape))
+        turns = (*self.system_rotations, *self.reconstruction_rotations)
+        parts = (*held.items(), *alone, *shapes, np.asarray(self.detector_angles, float), *turns)
+        return hash(int(tokenize(*parts), 16))
 
     def read(self, filename: str) -> None:
         """Read a geometry file, of mumott's or of this project's."""

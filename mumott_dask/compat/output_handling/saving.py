@@ -11,14 +11,9 @@ from typing import Any
 import h5py
 import numpy as np
 
-from mumott_dask.compat.missing import names_of_mumott
 from mumott_dask.scan.atomic import replacing
 
 __all__ = ["dict_to_h5"]
-
-__getattr__ = names_of_mumott(
-    __name__, "OrientationImageMapper", "ProjectionViewer", "ReconstructionDerivedQuantities"
-)
 
 log = logging.getLogger(__name__)
 
