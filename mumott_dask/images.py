@@ -110,17 +110,22 @@ def quantiles(images: Images, shares: Sequence[float], valid: Images | None = No
         The pixels that count, at least one of each image; all by default.
     """
     xp = devices.namespace(images)
-    count = images.shape[0]
-    valid = xp.ones_like(images, dtype=xp.bool) if valid is None else valid
-    numbers = xp.astype(xp.count_nonzero(valid, axis=(1, 2)), xp.float64)
-    values = xp.where(valid, images, xp.inf)
-    ordered = xp.sort(xp.reshape(values, (count, -1)), axis=1)
-    found = []
-    for share in shares:
-        place = share * (numbers - 1)
-        low = xp.astype(xp.floor(place), xp.int64)
-        high = xp.minimum(low + 1, xp.astype(numbers, xp.int64) - 1)
-        below, above = (xp.take_along_axis(ordered, at[:, None], axis=1)[:, 0] for at in (low, high))
-        fraction = place - xp.floor(place)
-        found.append(below + (above - below) * fraction)
-    return found
+    flat = xp.reshape(images, (images.shape[0], -1))
+    if valid is None:
+        last = xp.full((flat.shape[0],), flat.shape[1] - 1, dtype=xp.float64, device=devices.device_of(flat))
+    else:
+        last = xp.astype(xp.count_nonzero(valid, axis=(1, 2)) - 1, xp.float64)
+        flat = xp.where(xp.reshape(valid, flat.shape), flat, xp.inf)
+    places = [share * last for share in shares]
+    below = [xp.astype(xp.floor(place), xp.int64) for place in places]
+    above = [xp.astype(xp.ceil(place), xp.int64) for place in places]
+    if devices.on_host(flat):  # no more in order than is asked for
+        flat = np.partition(flat, np.unique([*below, *above]), axis=1)
+    else:
+        flat = xp.sort(flat, axis=1)
+
+    def at(place: Any) -> Any:
+        return xp.take_along_axis(flat, place[:, None], axis=1)[:, 0]
+
+    ends = zip(places, below, above, strict=True)
+    return [at(low) + (at(high) - at(low)) * (place - xp.floor(place)) for place, low, high in ends]
