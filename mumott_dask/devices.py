@@ -104,7 +104,7 @@ def on_gpu(scan: xr.Dataset, backend: str) -> bool:
     if missing and backend == "gpu":
         who, why = next(iter(missing.items()))
         raise ScanError(f"backend is 'gpu', but {who} has none: {why}; expected a GPU, or backend='cpu'")
-    return not missing
+    return not missing and (bool(answers) or backend == "gpu")  # without a worker, as it is asked for
 
 
 def missing_gpu() -> str | None:

@@ -56,9 +56,12 @@ def workers() -> tuple[Worker, ...]:
 
 
 def told_by_workers(function: Callable[[], Any]) -> dict[str, Any]:
-    """What a function returns on each worker, by address, or in this process where it is the worker."""
+    """What a function returns on each worker, by address, or in this process where it is the worker.
+
+    Workers that are lost meanwhile say nothing.
+    """
     active = client()
-    return {"this process": function()} if active is None else dict(active.run(function))
+    return {"this process": function()} if active is None else dict(active.run(function, on_error="ignore"))
 
 
 def workers_of(active: Any) -> tuple[Worker, ...]:

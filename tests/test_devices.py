@@ -164,3 +164,10 @@ def test_a_gpu_is_asked_for_where_there_is_none(scan):
             call(scan, backend="gpu")
     with pytest.raises(ScanError, match="backend is 'tpu', expected 'auto', 'cpu' or 'gpu'"):
         md.align(scan, backend="tpu")
+
+
+def test_workers_that_say_nothing_have_no_gpu_unless_one_is_asked_for(scan, monkeypatch):
+    monkeypatch.setattr(devices.placement, "told_by_workers", lambda function: {})
+    chunked = scan.chunk(projection=4)
+    assert not devices.on_gpu(chunked, "auto")
+    assert devices.on_gpu(chunked, "gpu")
