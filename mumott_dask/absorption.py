@@ -174,8 +174,10 @@ def _air_levels(images: Any, weights: Any = None) -> Any:
     images = xp.astype(images, xp.float64)
     valid = xp.ones_like(images, dtype=xp.bool) if weights is None else weights > 0
     valid = valid | ~xp.any(valid, axis=(1, 2), keepdims=True)
-    near = smooth(xp.astype(valid, xp.float64), _AIR_SMOOTHING, "nearest")
-    smoothed = smooth(xp.where(valid, images, 0.0), _AIR_SMOOTHING, "nearest") / xp.where(valid, near, 1.0)
+    smoothed = smooth(xp.where(valid, images, 0.0), _AIR_SMOOTHING, "nearest")
+    if not devices.numbers(xp.all(valid)):
+        near = smooth(xp.astype(valid, xp.float64), _AIR_SMOOTHING, "nearest")
+        smoothed = smoothed / xp.where(valid, near, 1.0)
     level, bright = quantiles(smoothed, (0.97, 0.80), valid)
     bright = valid & (smoothed >= bright[:, None, None])
     (noise,) = quantiles(xp.abs(images - smoothed), (0.5,), bright)

@@ -147,16 +147,26 @@ def new_name(kind: str) -> str:
     return f"{kind}-{_PROCESS}{next(_numbers):x}"
 
 
-def constant(value: float, shape: Sequence[int], chunks: Sequence[int] | None = None) -> Any:
-    """An array of one value, float32, not to be changed; Dask where chunks along its first axis are given."""
-    if chunks is None:
-        return np.broadcast_to(np.float32(value), shape)
-    return da.full(shape, value, dtype=np.float32, chunks=(tuple(chunks), *((n,) for n in shape[1:])))
+def constant(
+    value: float, shape: Sequence[int], chunks: Sequence[int] | None = None, beside: Any = None
+) -> Any:
+    """An array of one value, float32, not to be changed.
+
+    Dask where chunks along its first axis are given; else on the device, if any, that `beside` lives on.
+    """
+    if chunks is not None:
+        return da.full(shape, value, dtype=np.float32, chunks=(tuple(chunks), *((n,) for n in shape[1:])))
+    if devices.on_device(beside):
+        xp = devices.namespace(beside)
+        return xp.full(tuple(shape), value, dtype=xp.float32, device=devices.device_of(beside))
+    return np.broadcast_to(np.float32(value), shape)
 
 
-def zeros(shape: Sequence[int], chunks: Sequence[int] | None = None) -> Any:
-    """An array of zeros, float32; Dask, made by the workers, where chunks along its first axis are given."""
-    return np.zeros(shape, np.float32) if chunks is None else constant(0, shape, chunks)
+def zeros(shape: Sequence[int], chunks: Sequence[int] | None = None, beside: Any = None) -> Any:
+    """An array of zeros, float32; Dask, made by the workers, where chunks are given. See `constant`."""
+    if chunks is None and not devices.on_device(beside):
+        return np.zeros(shape, np.float32)
+    return constant(0, shape, chunks, beside)
 
 
 def without_past(*arrays: Any) -> tuple[Any, ...]:
@@ -266,7 +276,7 @@ def _room_for(count: int, part: Any) -> Any:
 def batches(stack: Any) -> Iterator[slice]:
     """Projections of a stack (projection, ...) that are worked on at a time."""
     pixels = max(1, math.prod(stack.shape[1:]))
-    if isinstance(stack, np.ndarray):
+    if devices.on_host(stack):
         at_once = min(BATCH, max(1, BATCH_BYTES // (pixels * stack.itemsize)))
     else:
         at_once = max(1, DEVICE_BATCH // pixels)

@@ -208,7 +208,7 @@ def cuda_options(
     elif isinstance(gpus, int):
         chosen = list(visible[:gpus]) if 1 <= gpus <= len(visible) else []
     else:
-        chosen = [number for number in gpus if number in visible] if set(gpus) <= set(visible) else []
+        chosen = list(gpus) if set(gpus) <= set(visible) else []
     if not chosen:
         raise ScanError(f"gpus is {gpus!r}, expected some of the {len(visible)} that are there: {visible}")
     return {

@@ -41,6 +41,11 @@ def device_of(array: Any) -> Any:
     return compat.device(array)
 
 
+def copied(array: Any) -> Any:
+    """An array of its own."""
+    return array.copy() if is_dask_array(array) else namespace(array).asarray(array, copy=True)
+
+
 def to_device(array: Any) -> Any:
     """An array in the memory of this process's GPU; of a chunked one each block, where it is made."""
     if is_dask_array(array):

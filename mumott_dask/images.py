@@ -79,7 +79,7 @@ def _difference(array: Any, axis: int) -> Any:
 
 def products(a: Images, b: Images) -> Any:
     """Sum of the products of each image's pixels, (projection,) float64."""
-    if isinstance(a, np.ndarray):
+    if devices.on_host(a):
         return np.einsum("njk,njk->n", a, b, dtype=np.float64)
     xp = devices.namespace(a)
     return xp.sum(a * b, axis=(1, 2), dtype=xp.float64)
@@ -87,7 +87,7 @@ def products(a: Images, b: Images) -> Any:
 
 def products_of_pairs(first: Sequence[Images], second: Sequence[Images]) -> list[Any]:
     """`products` of each of some images with each of others, first by first."""
-    if isinstance(first[0], np.ndarray):
+    if devices.on_host(first[0]):
         return [products(a, b) for a in first for b in second]
     xp = devices.namespace(first[0])
     rows, columns = (

@@ -70,12 +70,12 @@ def sirt_weights(
     Gregor and Benson, IEEE Trans. Med. Imaging 27, 918 (2008).
     """
     slabs = None if chunks is None else projector.slab_lengths
-    rays = projector.forward(arrays.constant(1, projector.volume_shape, slabs), chunks)
+    rays = projector.forward(arrays.constant(1, projector.volume_shape, slabs, mask), chunks)
     out = None if arrays.is_chunked(rays) else rays  # in its place, so that no more images are held
     of_ray, of_voxel = smallest_sums
     masks = () if mask is None else (mask,)
     rays = arrays.in_batches(partial(_reciprocal, of_ray), rays, *masks, out=out)
-    voxels = _reciprocal(of_voxel, projector.adjoint(arrays.constant(1, projector.shape, chunks)))
+    voxels = _reciprocal(of_voxel, projector.adjoint(arrays.constant(1, projector.shape, chunks, mask)))
     return SirtWeights(*arrays.keep_images(rays), *arrays.keep_on_workers(voxels))
 
 
@@ -119,11 +119,8 @@ def mitra_steps(
         Of chunked data one that is still being computed, so that workers need not wait for who asks.
     """
     slabs = projector.slab_lengths if arrays.is_chunked(data) else None
-    momentum = arrays.zeros((*projector.volume_shape, *data.shape[3:]), slabs)
-    if start is None:
-        ahead = momentum.copy()
-    else:
-        ahead = arrays.in_slabs(devices.namespace(start).asarray(start, copy=True), slabs)
+    momentum = arrays.zeros((*projector.volume_shape, *data.shape[3:]), slabs, data)
+    ahead = devices.copied(momentum) if start is None else arrays.in_slabs(devices.copied(start), slabs)
     (preconditioner,) = arrays.keep_on_workers(preconditioner)
     step = partial(accelerated_step, nesterov_weight=nesterov_weight, nonnegative=nonnegative)
     for number in count(1):

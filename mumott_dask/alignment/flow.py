@@ -101,8 +101,8 @@ def small_systems(
     smoothing : float, pixels of the level
         Standard deviation of the Gaussian that residual and derivatives are smoothed with.
     unknowns : Unknowns
-    spread : callable
-        Gives the systems' `spread`, an (a, b) after another: see `sides_of_all`.
+    sides : callable
+        Gives the systems' `side`, then their `spread`, an (a, b) after another: see `sides_of_all`.
     """
     sums = level.projector.map_projections(
         normal_sums,
@@ -198,8 +198,8 @@ def derivatives(
     """
     xp = devices.namespace(predicted)
     found = differences(smooth(predicted, smoothing, "nearest"), (1, 2))
-    terms = background_terms((predicted.shape[1], predicted.shape[2]), unknowns.background)
-    found += [xp.broadcast_to(term, predicted.shape) for term in devices.beside(predicted, *terms)]
+    terms = background_terms(predicted.shape[1:], unknowns.background, predicted)
+    found += [xp.broadcast_to(term, predicted.shape) for term in terms]
     return found + [smooth(turn, smoothing, "nearest") for turn in turns]
 
 

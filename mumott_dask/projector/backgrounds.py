@@ -5,17 +5,21 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from mumott_dask import devices
 
 Images = Any  #: float32, NumPy or on a device
 
 
-def background_terms(detector_shape: tuple[int, int], count: int = 3) -> list[NDArray[np.float32]]:
-    """Images (j, k) of the terms: 1, and slopes along j and along k that rise by 1 across the detector."""
-    j, k = (((np.arange(n) + 0.5) / n - 0.5).astype(np.float32) for n in detector_shape)
-    flat = np.ones(detector_shape, np.float32)
+def background_terms(detector_shape: tuple[int, ...], count: int = 3, beside: Any = None) -> list[Images]:
+    """Images (j, k) of the terms: 1, and slopes along j and along k that rise by 1 across the detector.
+
+    They live where `beside` does, an array, and are made there.
+    """
+    lines = (((np.arange(n) + 0.5) / n - 0.5).astype(np.float32) for n in detector_shape)
+    j, k = devices.beside(beside, *lines)
+    xp = devices.namespace(j)
+    flat = xp.ones(detector_shape, dtype=xp.float32, device=devices.device_of(j))
     return [flat, flat * j[:, None], flat * k][:count]
 
 
@@ -32,7 +36,7 @@ def without_background(images: Images, weights: Images, count: int) -> Images:
         return images
     xp = devices.namespace(images)
     n, j, k = images.shape
-    (terms,) = devices.beside(images, np.stack(background_terms((j, k), count)).reshape(count, -1))
+    terms = xp.reshape(xp.stack(background_terms((j, k), count, images)), (count, j * k))
     pairs = xp.reshape(terms[:, None, :] * terms, (count * count, -1))
     flat, weight = xp.reshape(images, (n, -1)), xp.reshape(weights, (n, -1))
     matrix = xp.astype(weight @ pairs.T, xp.float64)

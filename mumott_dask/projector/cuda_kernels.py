@@ -43,6 +43,13 @@ def channels_held(channels: int) -> int:
     return max(n for n in range(1, MOST_HELD + 1) if channels % n == 0)
 
 
+@numba.njit(inline="always")
+def parted(place):  # type: ignore[no-untyped-def]
+    """The whole part of a place that is not negative, and the rest."""
+    whole = int32(place)
+    return uint32(whole), place - float32(whole)
+
+
 @cache
 def forward_kernel(channels: int) -> Any:
     """Line sums of volumes of so many channels.
@@ -104,8 +111,7 @@ def forward_kernel(channels: int) -> Any:
         s, place, base = near, float32(near), order + uint64(near) * by_slice + uint64(first)
         while s < far:
             a, b = position(start_a, slope_a, place), position(start_b, slope_b, place)
-            ia, ib = uint32(int32(a)), uint32(int32(b))
-            fa, fb = a - float32(int32(ia)), b - float32(int32(ib))
+            (ia, fa), (ib, fb) = parted(a), parted(b)
             at = base + uint64(ia) * uint64(by_a) + uint64(ib) * to_next
             beyond = at + uint64(by_a)
             for c in range(held):
@@ -162,8 +168,7 @@ def adjoint_kernel(channels: int) -> Any:
                     x = along_x + float32(v)
                     j = min(max(position(j0, shared[n, 1], x), float32(0)), end_j)
                     k = min(max(position(k0, shared[n, 5], x), float32(0)), end_k)
-                    ij, ik = uint32(int32(j)), uint32(int32(k))
-                    fj, fk = j - float32(int32(ij)), k - float32(int32(ik))
+                    (ij, fj), (ik, fk) = parted(j), parted(k)
                     at = image + uint64(ij) * uint64(by_j) + uint64(ik) * to_next
                     beyond = at + uint64(by_j)
                     for c in range(held):
@@ -214,8 +219,7 @@ def spline_kernel() -> Any:
         while s < high:
             a = min(max(position(start_a, slope_a, place), float32(0)), end_a)
             b = min(max(position(start_b, slope_b, place), float32(0)), end_b)
-            ia, ib = uint32(int32(a)), uint32(int32(b))
-            fa, fb = a - float32(int32(ia)), b - float32(int32(ib))
+            (ia, fa), (ib, fb) = parted(a), parted(b)
             at = base + uint64(ia) * uint64(by_a) + uint64(ib)
             for line in range(4):
                 lines[line] = cubic(

@@ -327,9 +327,10 @@ def _forward(_: int, part: Projector, slab: Any) -> Any:
 def _reprojected(slabs: list[_Around], turns: bool, s: int, part: Projector, slab: Any) -> Any:
     """Images, and their derivatives by rotations if wanted, (image, projection, j, k)."""
     halo, centre = slabs[s]
-    images = [part.reproject(slab, halo)]
-    images += part.turns(slab, halo, centre) if turns else []
-    return devices.namespace(images[0]).stack(images)
+    images = part.reproject(slab, halo)
+    if not turns:
+        return images[None, ...]
+    return devices.namespace(images).stack([images, *part.turns(slab, halo, centre)])
 
 
 def _itself(_: int, __: Projector, volume: Any) -> Any:
