@@ -16,12 +16,12 @@ from .options import (
     Window,
     backend_option,
     chunks_option,
-    cluster_options,
     overwrite_option,
     quiet_option,
     segment_options,
 )
-from .running import INTERRUPTED, say, working_on
+from .running import INTERRUPTED, say
+from .workplaces import Workplace, cluster_options, working_on
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -134,8 +134,7 @@ def align_command(
     ctx: click.Context,
     scan: str,
     output: str | None,
-    workers: int | None,
-    scheduler: str | None,
+    workplace: Workplace,
     backend: Backend,
     chunks: Any,
     overwrite: bool,
@@ -156,7 +155,7 @@ def align_command(
     path = Path(output) if output else Path(scan).with_suffix(".aligned.zarr")
     check_suffix(path, ".zarr")
     check_new(path, overwrite or is_unfinished(path), scan)
-    with working_on(workers, scheduler, backend == "gpu") as capacity:
+    with working_on(workplace, backend == "gpu") as capacity:
         opened = opened_scan(scan, capacity, chunks)
         began = time.monotonic()
         with nullcontext() if quiet else watch_alignment() as watch:

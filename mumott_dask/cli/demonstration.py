@@ -13,8 +13,8 @@ import click
 from mumott_dask.errors import ScanError
 
 from .files import check_new, opened_scan
-from .options import cluster_options, overwrite_option, quiet_option
-from .running import working_on
+from .options import overwrite_option, quiet_option
+from .workplaces import Workplace, cluster_options, working_on
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -41,8 +41,7 @@ def demo_command(
     output: str,
     seed: int,
     small: bool,
-    workers: int | None,
-    scheduler: str | None,
+    workplace: Workplace,
     overwrite: bool,
     quiet: bool,
 ) -> None:
@@ -57,7 +56,7 @@ def demo_command(
     from mumott_dask.simulation import simulate
 
     scan_path, alignment_path, offsets_path, slices_path = _outputs(output, overwrite)
-    with working_on(workers, scheduler) as capacity:
+    with working_on(workplace) as capacity:
         with _timed("simulated"):
             settings: dict[str, Any] = _SMALL if small else {}
             write_scan(simulate(seed=seed, **settings), scan_path, overwrite)

@@ -128,26 +128,6 @@ def _bounds(part: str) -> tuple[int | None, int | None]:
     return start, stop
 
 
-def cluster_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """``--workers`` and ``--scheduler``."""
-    options: tuple[Decorator, ...] = (
-        click.option(
-            "--workers",
-            type=click.IntRange(min=1),
-            metavar="N",
-            help="Work on N worker processes of this machine.",
-        ),
-        click.option(
-            "--scheduler",
-            metavar="ADDRESS",
-            help="Work on a running Dask cluster, such as tcp://10.0.0.1:8786.",
-        ),
-    )
-    for option in reversed(options):
-        command = option(command)
-    return command
-
-
 backend_option: Decorator = click.option(
     "--backend",
     type=click.Choice(("auto", "cpu", "gpu")),

@@ -1,4 +1,4 @@
-"""Running a command: where its work is done, and how errors, warnings and interrupts look."""
+"""Running a command: how errors, warnings and interrupts look."""
 
 from __future__ import annotations
 
@@ -6,14 +6,11 @@ import logging
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import Any, TextIO
 
 import click
 
 from mumott_dask.errors import ScanError, ScanWarning
-
-if TYPE_CHECKING:
-    from mumott_dask.scan import Capacity
 
 INTERRUPTED = 130
 BAD_INPUT = 2
@@ -72,43 +69,6 @@ def _saying(*loggers: str) -> Iterator[None]:
         for logger in map(logging.getLogger, loggers):
             logger.setLevel(logging.NOTSET)
             logger.removeHandler(sayer)
-
-
-@contextmanager
-def working_on(workers: int | None, scheduler: str | None, gpus: bool = False) -> Iterator[Capacity | None]:
-    """Cluster to work on, as long as the block runs.
-
-    Parameters
-    ----------
-    workers : int, optional
-        Processes to start on this machine.
-    gpus : bool
-        Whether each of them gets a GPU.
-    scheduler : str, optional
-        Address of a running scheduler.
-
-    Yields
-    ------
-    Capacity or None
-        What works there; None without a cluster.
-    """
-    if workers is not None and scheduler is not None:
-        raise click.UsageError(
-            "--workers and --scheduler exclude each other: one starts a cluster, one joins it"
-        )
-    if workers is None and scheduler is None:
-        yield None
-        return
-    from mumott_dask import cluster
-
-    if scheduler is not None:
-        client = cluster.connect(scheduler)
-    else:
-        client = cluster.cuda(workers) if gpus else cluster.local(workers)
-    with cluster.losses_told(), client:
-        say(f"{len(client.nthreads())} workers, dashboard at {client.dashboard_link}")
-        client.wait_for_workers(1)
-        yield cluster.capacity(client)
 
 
 def _one_line(error: BaseException) -> str:

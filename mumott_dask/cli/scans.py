@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from .files import check_new, check_suffix, kind_of
-from .options import alignment_option, chunks_option, cluster_options, overwrite_option, quiet_option
-from .running import working_on
+from .options import alignment_option, chunks_option, overwrite_option, quiet_option
+from .workplaces import Workplace, cluster_options, working_on
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -70,8 +70,7 @@ def convert_command(
     out: str,
     alignment: str | None,
     link: bool,
-    workers: int | None,
-    scheduler: str | None,
+    workplace: Workplace,
     chunks: Any,
     overwrite: bool,
     quiet: bool,
@@ -95,9 +94,9 @@ def convert_command(
     check_new(out, overwrite, scan, alignment)
     if link and suffix not in _HDF5:
         raise click.UsageError("--link needs an HDF5 output, a name that ends in .h5")
-    if (workers or scheduler) and suffix != ".zarr":
+    if any(workplace) and suffix != ".zarr":
         raise click.UsageError("--workers and --scheduler need a .zarr output: one process writes the others")
-    with working_on(workers, scheduler):
+    with working_on(workplace):
         opened = open_scan(scan, chunks=chunks or "auto")  # as files are cut: each task writes one
         if alignment is not None:
             opened = _aligned(opened, alignment)

@@ -12,12 +12,11 @@ from .options import (
     alignment_option,
     backend_option,
     chunks_option,
-    cluster_options,
     overwrite_option,
     quiet_option,
     segment_options,
 )
-from .running import working_on
+from .workplaces import Workplace, cluster_options, working_on
 
 if TYPE_CHECKING:
     from mumott_dask.devices import Backend
@@ -59,8 +58,7 @@ def reconstruct_command(
     output: str,
     alignment: str | None,
     negative: bool,
-    workers: int | None,
-    scheduler: str | None,
+    workplace: Workplace,
     backend: Backend,
     chunks: Any,
     overwrite: bool,
@@ -77,7 +75,7 @@ def reconstruct_command(
 
     check_suffix(output, *_TOMOGRAMS)
     check_new(output, overwrite, scan, alignment)
-    with working_on(workers, scheduler, backend == "gpu") as capacity:
+    with working_on(workplace, backend == "gpu") as capacity:
         opened = opened_scan(scan, capacity, chunks)
         if alignment is not None:
             opened = with_offsets(opened, alignment)

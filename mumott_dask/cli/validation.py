@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from .files import check_new, check_suffix, opened_scan
-from .options import chunks_option, cluster_options, overwrite_option, quiet_option
-from .running import working_on
+from .options import chunks_option, overwrite_option, quiet_option
+from .workplaces import Workplace, cluster_options, working_on
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -42,8 +42,7 @@ def validate_command(
     alignment: str,
     iterations: int,
     plot: str | None,
-    workers: int | None,
-    scheduler: str | None,
+    workplace: Workplace,
     chunks: Any,
     overwrite: bool,
     quiet: bool,
@@ -61,7 +60,7 @@ def validate_command(
     if plot is not None:
         check_suffix(plot, ".png", ".pdf", ".svg")
         check_new(plot, overwrite, scan, alignment)
-    with working_on(workers, scheduler) as capacity:
+    with working_on(workplace) as capacity:
         opened = opened_scan(scan, capacity, chunks)
         with nullcontext() if quiet else watch_validation() as watch:
             checked = validate(opened, alignment, iterations, watch)

@@ -1,0 +1,154 @@
+"""A SLURM of our own on one machine, for tests: controller, one node, and munge to vouch for users.
+
+``python tests/slurm/running.py`` runs one until Ctrl-C, to try things by hand.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch")
+CPUS, GPUS, MEMORY = 16, 4, 16000  # of the node, whatever the machine has; memory in MB
+
+_CONFIGURATION = """
+ClusterName=test
+SlurmctldHost={host}(127.0.0.1)
+SlurmctldPort={controller}
+SlurmdPort={node}
+SlurmUser=root
+SlurmdUser=root
+AuthType=auth/munge
+AuthInfo=socket={folder}/munge.socket
+CredType=cred/munge
+StateSaveLocation={folder}/state
+SlurmdSpoolDir={folder}/spool
+SlurmctldPidFile={folder}/slurmctld.pid
+SlurmdPidFile={folder}/slurmd.pid
+SlurmctldLogFile={folder}/slurmctld.log
+SlurmdLogFile={folder}/slurmd.log
+ProctrackType=proctrack/linuxproc
+TaskPlugin=task/none
+SwitchType=switch/none
+MpiDefault=none
+JobAcctGatherType=jobacct_gather/none
+SelectType=select/cons_tres
+SelectTypeParameters=CR_Core_Memory
+SchedulerType=sched/backfill
+SchedulerParameters=batch_sched_delay=0,sched_interval=2,sched_min_interval=0,bf_interval=2,requeue_setup_env_fail
+SlurmdParameters=config_overrides
+ReturnToService=2
+KillWait=5
+MinJobAge=60
+RequeueExit=99
+GresTypes=gpu
+NodeName={host} NodeAddr=127.0.0.1 CPUs={cpus} RealMemory={memory} Gres=gpu:{gpus} State=UNKNOWN
+PartitionName=long Nodes=ALL Default=YES MaxTime=INFINITE DefMemPerCPU=100 State=UP
+PartitionName=closed Nodes=ALL MaxTime=INFINITE DefMemPerCPU=100 State=DOWN
+"""
+# State=DOWN: jobs are queued, and never start.
+
+
+def missing() -> str | None:
+    """Why there can be no SLURM here; None where there can."""
+    if os.geteuid() != 0:
+        return "a SLURM of the tests' own is started as root"
+    path = os.environ.get("PATH", "") + ":/usr/sbin:/sbin"
+    absent = [program for program in PROGRAMS if shutil.which(program, path=path) is None]
+    return f"{absent[0]} is not installed (.ci/install-system)" if absent else None
+
+
+@contextlib.contextmanager
+def running_slurm() -> Iterator[dict[str, str]]:
+    """Run a SLURM as long as the block does; what its commands need in their environment."""
+    with tempfile.TemporaryDirectory(prefix="slurm-") as name, contextlib.ExitStack() as stack:
+        folder = Path(name)
+        folder.chmod(0o755)
+        environment = os.environ | {
+            "SLURM_CONF": f"{folder}/slurm.conf",
+            "PATH": os.environ["PATH"] + ":/usr/sbin:/sbin",
+        }
+        _configure(folder)
+        for line in (
+            ["munged", "--foreground", "--force", f"--socket={folder}/munge.socket"]
+            + [f"--{what}-file={folder}/munge.{what}" for what in ("key", "pid", "log", "seed")],
+            ["slurmctld", "-D", "-i"],
+            ["slurmd", "-D", "-N", socket.gethostname()],
+        ):
+            log = stack.enter_context((folder / f"{line[0]}.out").open("w"))
+            process = subprocess.Popen(line, env=environment, stdout=log, stderr=log, start_new_session=True)
+            stack.callback(_end, process)
+        _wait_for_node(folder, environment)
+        yield {name: environment[name] for name in ("SLURM_CONF", "PATH")}
+        subprocess.run(
+            ["scancel", "--quiet", "--user=root", "--signal=KILL", "--full"], env=environment, check=False
+        )
+        subprocess.run(["scancel", "--quiet", "--user=root"], env=environment, check=False)
+
+
+def _configure(folder: Path) -> None:
+    (folder / "state").mkdir()
+    (folder / "spool").mkdir()
+    key = folder / "munge.key"
+    key.write_bytes(os.urandom(128))
+    key.chmod(0o600)
+    with socket.socket() as one, socket.socket() as other:
+        for each in (one, other):
+            each.bind(("127.0.0.1", 0))
+        controller, node = one.getsockname()[1], other.getsockname()[1]
+    (folder / "slurm.conf").write_text(
+        _CONFIGURATION.format(
+            host=socket.gethostname(),
+            controller=controller,
+            node=node,
+            folder=folder,
+            cpus=CPUS,
+            gpus=GPUS,
+            memory=MEMORY,
+        )
+    )
+    files = []
+    for number in range(GPUS):  # plain files, where a node has devices
+        files.append(folder / f"gpu{number}")
+        files[-1].touch()
+    (folder / "gres.conf").write_text("\n".join(f"Name=gpu File={file}" for file in files) + "\n")
+    (folder / "cgroup.conf").write_text("CgroupAutomount=no\nConstrainCores=no\nConstrainDevices=no\n")
+
+
+def _wait_for_node(folder: Path, environment: dict[str, str]) -> None:
+    for _ in range(150):
+        asked = subprocess.run(
+            ["sinfo", "--noheader", "--partition=long", "--format=%T"],
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if asked.stdout.strip() == "idle":
+            return
+        time.sleep(0.2)
+    logs = "".join(path.read_text() for path in sorted(folder.glob("*.out")))
+    raise TimeoutError(f"no SLURM within 30 s: {asked.stdout}{asked.stderr}{logs}")
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    process.terminate()
+    try:
+        process.wait(10)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
+if __name__ == "__main__":
+    with running_slurm() as environment, contextlib.suppress(KeyboardInterrupt):
+        print(f"export SLURM_CONF={environment['SLURM_CONF']}", flush=True)
+        while True:
+            time.sleep(3600)
