@@ -8,11 +8,13 @@ from .comparison import compare
 from .loop import align, align_steps
 from .records import AlignmentStep, Stage
 from .result import open_alignment, with_offsets, write_alignment
+from .steering import Steering
 from .validation import validate
 
 __all__ = [
     "AlignmentStep",
     "Stage",
+    "Steering",
     "align",
     "align_steps",
     "compare",

@@ -62,14 +62,13 @@ def question(
     offsets : (j, k), (projection,) each
         What it names, pixels.
     """
-    labels = np.asarray(scan["projection"])
     geometry = (np.asarray(scan[name]) for name in ("rotation", "j_offset", "k_offset"))
     shapes = detector_shape(scan), settings.volume_shape, settings.directions_0
     asked = {
         "version": __version__,
-        "geometry": tokenize(labels, *geometry, shapes),
+        "geometry": tokenize(settings.labels, *geometry, shapes),
         "start": start if isinstance(start, str) and start in ("scan", "zero") else tokenize(*offsets),
-        **settings.attrs(labels),
+        **settings.attrs(),
     }
     return dict(json.loads(json.dumps(asked)))  # as a file gives it back
 
@@ -139,7 +138,7 @@ def resumed(stored: xr.Dataset, checkpoint: Checkpoint, settings: Settings) -> P
     return progress
 
 
-def write_progress(checkpoint: Checkpoint, progress: Progress) -> None:
+def write_progress(checkpoint: Checkpoint, progress: Progress, settings: Settings) -> None:
     """Write how far an alignment has come, atomically.
 
     Raises
@@ -148,19 +147,29 @@ def write_progress(checkpoint: Checkpoint, progress: Progress) -> None:
         Where the disk is full; what was written before is still there.
     """
     with replacing(checkpoint.path, overwrite=True) as partial:
-        store_dataset(_dataset(checkpoint, progress), partial, _KIND)
+        store_dataset(_dataset(checkpoint, progress, settings), partial, _KIND)
 
 
-def write_end(checkpoint: Checkpoint, result: xr.Dataset, progress: Progress | None = None) -> None:
+def write_end(
+    checkpoint: Checkpoint, result: xr.Dataset, unfinished: tuple[Progress, Settings] | None = None
+) -> None:
     """Write an alignment, with its progress where it is to be gone on with, atomically."""
     with replacing(checkpoint.path, overwrite=True) as partial:
         store_dataset(result, partial, "alignment")
-        if progress is not None:
-            store_dataset(_dataset(checkpoint, progress), partial / STATE, _KIND)
+        if unfinished is not None:
+            store_dataset(_dataset(checkpoint, *unfinished), partial / STATE, _KIND)
 
 
-def _dataset(checkpoint: Checkpoint, progress: Progress) -> xr.Dataset:
-    return progress_dataset(progress, sums=checkpoint.sums).assign_attrs(asked=checkpoint.asked)
+def excluded_so_far(stored: xr.Dataset) -> NDArray[np.bool_]:
+    """The projections that an unfinished alignment leaves out, some perhaps only since it was begun."""
+    return projection_parts(stored)["excluded"].astype(bool)
+
+
+def _dataset(checkpoint: Checkpoint, progress: Progress, settings: Settings) -> xr.Dataset:
+    stored = progress_dataset(
+        progress, sums=checkpoint.sums, excluded=settings.excluded, labels=settings.labels
+    )
+    return stored.assign_attrs(asked=checkpoint.asked)
 
 
 def _place(path: Path) -> Path | None:

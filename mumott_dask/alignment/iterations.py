@@ -91,7 +91,8 @@ def outer_iterations(whole: Level, settings: Settings, state: State) -> Iterator
         The first, or that after any outer iteration.
     """
     if not settings.stages:
-        yield AlignmentStep("line", 1, 1, state.j, state.k, 0.0, 0.0, float("nan"), None), state
+        offsets, labels = (state.j, state.k), settings.labels
+        yield AlignmentStep("line", 1, 1, *offsets, 0.0, 0.0, float("nan"), None, labels=labels), state
         return
     level = whole.binned(settings.stages[state.stage].binning) if state.done else whole
     for number in range(state.stage, len(settings.stages)):
@@ -125,6 +126,10 @@ def outer_iterations(whole: Level, settings: Settings, state: State) -> Iterator
                 step.deviations * settings.unknowns.scales(stage.binning),
                 settings.unknowns,
                 step.instrument_deviation,
+                systems.residuals,
+                settings.labels,
+                settings.excluded,
+                at_geometry(level, state.geometry),
             )
             yield record, state
             del record

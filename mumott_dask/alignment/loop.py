@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import islice
 from os import PathLike
 from pathlib import Path
 
-import numpy as np
 import xarray as xr
 
 from mumott_dask import arrays
@@ -19,19 +19,29 @@ from mumott_dask.projector import Projector, VolumeChunks, with_slabs
 from mumott_dask.scan import open_scan
 from mumott_dask.scan.schema import validate_scan
 
-from .checkpoint import Checkpoint, begun, image_sums, question, resumed, write_end, write_progress
-from .iterations import ENOUGH, first_state, outer_iterations, whole_step
+from .checkpoint import (
+    Checkpoint,
+    begun,
+    excluded_so_far,
+    image_sums,
+    question,
+    resumed,
+    write_end,
+    write_progress,
+)
+from .ending import INTERRUPTED, STOPPED, verdict_of
+from .iterations import first_state, outer_iterations, whole_step
 from .level import Level, whole_level
 from .progress import Progress
 from .records import AlignmentStep, Stage
 from .result import alignment_dataset
-from .settings import Background, Gauge, Part, Settings, check_settings
+from .settings import Background, Gauge, Part, Settings, check_settings, listed
 from .start import Start, better_start, given_start, line_start
+from .steering import Steering, without
 from .views import beyond_view
 
 log = logging.getLogger(__name__)
 
-INTERRUPTED = "interrupted"
 _TRIAL_BINNING = 4
 
 
@@ -60,7 +70,7 @@ def align(
     volume_chunks: VolumeChunks = None,
     checkpoint: str | PathLike[str] | None = None,
     overwrite: bool = False,
-    watch: Callable[[AlignmentStep], None] | None = None,
+    watch: Callable[[AlignmentStep], Steering | None] | None = None,
 ) -> xr.Dataset:
     """Find the offsets of all projections of a scan.
 
@@ -134,7 +144,8 @@ def align(
     overwrite : bool
         Whether a finished alignment at `checkpoint`, or one with other settings, is replaced.
     watch : callable, optional
-        Called with an `AlignmentStep` after each outer iteration.
+        Called with an `AlignmentStep` after each outer iteration. It may return a
+        `mumott_dask.alignment.Steering`, to stop or to leave out further projections.
 
     Returns
     -------
@@ -148,7 +159,8 @@ def align(
         `instrument_std` (3; radians, about the laboratory's axes). By iteration: the history of the
         offsets, largest and median step, residual. The tomogram. Attributes `converged` and `reason`,
         `wrong` (labels of the projections of weight under 0.5: their offsets mean nothing), and the
-        settings. An interrupt (Ctrl-C) returns the last whole iteration with ``converged=False``.
+        settings. An interrupt (Ctrl-C) returns the last whole iteration with ``converged=False``, and so
+        does a watcher that asks to stop.
 
     Raises
     ------
@@ -186,11 +198,12 @@ def align(
         checkpoint=checkpoint,
         overwrite=overwrite,
     )
+    steering: Steering | None = None
     while True:
         try:
-            step = next(steps)
-            if watch is not None:
-                watch(step)
+            step = steps.send(steering)
+            steering = None if watch is None else watch(step)
+            del step
         except StopIteration as end:
             return end.value
         except KeyboardInterrupt as interrupt:
@@ -226,7 +239,7 @@ def align_steps(
     volume_chunks: VolumeChunks = None,
     checkpoint: str | PathLike[str] | None = None,
     overwrite: bool = False,
-) -> Generator[AlignmentStep, None, xr.Dataset]:
+) -> Generator[AlignmentStep, Steering | None, xr.Dataset]:
     """Find the offsets step by step.
 
     Parameters
@@ -237,7 +250,8 @@ def align_steps(
     Yields
     ------
     AlignmentStep
-        One an outer iteration.
+        One an outer iteration. What is sent back, a `mumott_dask.alignment.Steering`, stops the alignment, or
+        leaves out further projections.
 
     Returns
     -------
@@ -288,34 +302,55 @@ def align_steps(
             progress = Progress([], first_state(level, begin))
         else:
             progress = resumed(stored, kept, settings)
+            level, settings = without(level, settings, excluded_so_far(stored))
         further = _continued(level, settings, progress)
-        for progress in further:
+        while (reached := next(further, None)) is not None:
+            progress, step = reached
             if kept is not None and settings.stages:
-                write_progress(kept, progress)
-            yield progress.history[-1]
-        verdict = _verdict(progress.history, settings)
+                write_progress(kept, progress, settings)
+            steering = (yield step) or Steering()
+            del step, reached
+            if steering.stop:
+                verdict = (False, STOPPED)
+                break
+            if steering.exclude:
+                excluded = listed(settings.labels, steering.exclude, "exclude")
+                level, settings = without(level, settings, excluded)
+                further = _continued(level, settings, progress.begun_again())
+        else:
+            verdict = verdict_of(progress.history, settings)
     except KeyboardInterrupt:
         if progress is None or not progress.history:
             raise
     *history, last = progress.history
     history.append(whole_step(level, settings, last))
-    attrs = settings.attrs(np.asarray(scan["projection"]))
-    result = alignment_dataset(scan, history, *verdict, attrs, settings.signal)
+    result = alignment_dataset(scan, history, *verdict, settings.attrs(), settings.signal)
     if kept is not None:
-        write_end(kept, result, progress if verdict[1] == INTERRUPTED else None)
+        unfinished = verdict[1] in (INTERRUPTED, STOPPED)
+        write_end(kept, result, (progress, settings) if unfinished else None)
     return result
 
 
-def _continued(level: Level, settings: Settings, progress: Progress) -> Iterator[Progress]:
-    """Progress after each outer iteration that is left of an alignment."""
+def _continued(
+    level: Level, settings: Settings, progress: Progress
+) -> Iterator[tuple[Progress, AlignmentStep]]:
+    """Progress after each outer iteration that is left of an alignment, and the step that led there."""
     history = progress.history
     steps = outer_iterations(level, settings, progress.state)
+    began = time.monotonic()
     for step, state in islice(steps, settings.iterations - len(history)):
-        log.info("%s: largest step %.4f px, residual %.5f", step.stage, step.largest_step, step.residual)
+        step = replace(step, seconds=time.monotonic() - began)
+        log.info(
+            "iteration %d/%d, %s: largest step %.4f px, median %.4f px, residual %.5f, %.2f s",
+            *(step.iteration, step.iterations, step.stage, step.largest_step, step.median_step),
+            *(step.residual, step.seconds),
+        )
         if history:  # one tomogram is enough
             history = [*history[:-1], replace(history[-1], tomogram=None)]
-        history = [*history, step]
-        yield Progress(history, state)
+        history = [*history, step.kept()]
+        yield Progress(history, state), step
+        del step
+        began = time.monotonic()  # what a watcher takes is no part of the next iteration
 
 
 def _measured(scan: xr.Dataset, settings: Settings, projector: Projector) -> Level:
@@ -359,19 +394,3 @@ def _chosen_gauge(settings: Settings, begin: Start) -> Gauge:
     if settings.gauge != "auto":
         return settings.gauge
     return "keep" if begin.meant else "mass"
-
-
-def _verdict(history: list[AlignmentStep], settings: Settings) -> tuple[bool, str]:
-    last = history[-1]
-    if settings.method == "line":
-        return True, "offsets from the centre of mass, in one step"
-    ending = [step.largest_step for step in history[-ENOUGH:] if step.stage == settings.stages[-1].name]
-    if len(ending) == ENOUGH and max(ending) < settings.tolerance:
-        return (
-            True,
-            f"largest step {last.largest_step:.2g} px, below the tolerance of {settings.tolerance:g} px",
-        )
-    return False, (
-        f"{last.iteration} iterations ended in stage {last.stage!r} with a largest step of "
-        f"{last.largest_step:.2g} px, tolerance {settings.tolerance:g} px"
-    )

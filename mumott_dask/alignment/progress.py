@@ -26,7 +26,7 @@ Floats = NDArray[np.float64]
 Parts = dict[str, Floats]
 
 _COUNTS = ("iteration", "stage", "done", "small_steps")
-_SIZES = ("largest_step", "median_step", "residual")
+_SIZES = ("largest_step", "median_step", "residual", "seconds")
 
 
 class Progress(NamedTuple):
@@ -35,8 +35,12 @@ class Progress(NamedTuple):
     history: list[AlignmentStep]  #: one an outer iteration; the last alone holds its tomogram
     state: State  #: after the last of them
 
+    def begun_again(self) -> Progress:
+        """The same with its steps to become small once more, since what they are found from has changed."""
+        return self._replace(state=replace(self.state, small_steps=0))
 
-def progress_dataset(progress: Progress, **by_projection: Floats) -> xr.Dataset:
+
+def progress_dataset(progress: Progress, **by_projection: NDArray[Any]) -> xr.Dataset:
     """Progress as a dataset that a file can hold, with further numbers of each projection."""
     history, state = progress
     last = history[-1]
@@ -83,11 +87,11 @@ def progress_of(stored: xr.Dataset, settings: Settings) -> Progress:
         weighted=_geometry("weighted", parts),
         **counts,
     )
-    sizes = (stored.attrs[name] for name in _SIZES)
+    sizes, most = (stored.attrs[name] for name in _SIZES), settings.iterations
     rows = zip(stored.attrs["stages"], parts["history"].T, *sizes, strict=True)
     history = [
-        AlignmentStep(stage, number, settings.iterations, j, k, largest, median, residual, None)
-        for number, (stage, (j, k), largest, median, residual) in enumerate(rows, 1)
+        AlignmentStep(stage, number, most, j, k, largest, median, residual, None, seconds=seconds)
+        for number, (stage, (j, k), largest, median, residual, seconds) in enumerate(rows, 1)
     ]
     turn = stored.attrs["instrument_deviation"]
     history[-1] = replace(

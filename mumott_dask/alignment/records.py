@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from .level import Level
 
 Floats = NDArray[np.float64]
 
@@ -60,6 +64,15 @@ class AlignmentStep:
     deviations: Floats | None = None  #: (projection, unknown): standard errors, pixels, absorbance, radians
     unknowns: Unknowns | None = None  #: what the unknowns are
     instrument_deviation: Floats | None = None  #: (3,), radians: standard error of the turn of the instrument
+    residuals: Floats | None = None  #: (projection,): RMS of measured less reprojected absorbance of each
+    labels: NDArray[np.int64] | None = None  #: (projection,)
+    excluded: NDArray[np.bool_] | None = None  #: (projection,): what is left out
+    level: Level | None = None  #: the stage's images where they live, and a projector at these offsets
+    seconds: float = float("nan")  #: what the outer iteration took
+
+    def kept(self) -> AlignmentStep:
+        """What a history holds of the step: nothing large, but for the last one's tomogram."""
+        return replace(self, level=None)
 
 
 @dataclass(frozen=True)

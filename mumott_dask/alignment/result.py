@@ -54,6 +54,7 @@ def alignment_dataset(
             "largest_step": ("iteration", [step.largest_step for step in history], offsets),
             "median_step": ("iteration", [step.median_step for step in history], offsets),
             "residual": ("iteration", [step.residual for step in history], {"units": signal.unit}),
+            "seconds": ("iteration", [step.seconds for step in history], {"units": "s"}),
             "stage": ("iteration", np.array([step.stage for step in history], dtype=np.dtypes.StringDType())),
         },
         coords={

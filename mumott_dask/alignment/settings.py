@@ -43,6 +43,7 @@ class Settings:
     stages: tuple[Stage, ...]
     excluded: NDArray[np.bool_]
     fixed: NDArray[np.bool_]
+    labels: NDArray[np.int64]
     scan_axes: geometry.Basis
     directions_0: tuple[tuple[float, ...], ...]
     volume_shape: tuple[int, int, int]
@@ -85,7 +86,7 @@ class Settings:
         """Directions, (3, n), in which the sample may be moved with the held offsets as they are."""
         return geometry.free_gauge(self.scan_axes, self.held_j & ~self.excluded, self.held_k & ~self.excluded)
 
-    def attrs(self, labels: NDArray[Any]) -> dict[str, Any]:
+    def attrs(self) -> dict[str, Any]:
         """The settings as attributes that a file can hold."""
         return {
             "method": self.method,
@@ -99,8 +100,8 @@ class Settings:
             "iterations": self.iterations,
             "tolerance": self.tolerance,
             "stages": json.dumps([vars(stage) for stage in self.stages]),
-            "excluded": [int(label) for label in labels[self.excluded]],
-            "fixed": [int(label) for label in labels[self.fixed]],
+            "excluded": [int(label) for label in self.labels[self.excluded]],
+            "fixed": [int(label) for label in self.labels[self.fixed]],
             **({} if self.matching is None else self.matching._asdict()),
             **self._segments(),
         }
@@ -160,11 +161,9 @@ def check_settings(
         stages = tutorial_stages(tolerance) if method == "tutorial" else default_stages(shape, tolerance)
     stages = stages if own_stages is None else _checked_stages(own_stages, method)
     most = sum(stage.iterations for stage in stages) or 1
-    excluded, held = _listed(scan, exclude, "exclude"), _listed(scan, fixed, "fixed")
-    if np.count_nonzero(~excluded) < 2:
-        raise ScanError(f"exclude leaves {np.count_nonzero(~excluded)} projections, expected at least 2")
-    if (~excluded & held).sum() == (~excluded).sum():
-        raise ScanError("all projections are fixed: there is nothing to align")
+    labels = np.asarray(scan["projection"])
+    excluded, held = listed(labels, exclude, "exclude"), listed(labels, fixed, "fixed")
+    check_left(excluded, held)
     return Settings(
         method,
         directions,
@@ -177,6 +176,7 @@ def check_settings(
         stages,
         excluded,
         held,
+        labels,
         scan_basis(scan),
         tuple(tuple(scan.attrs[f"{axis}_direction_0"]) for axis in "pjk"),
         volume_shape(scan),
@@ -202,12 +202,22 @@ def _checked_stages(stages: Sequence[Stage], method: str) -> tuple[Stage, ...]:
     return tuple(stages)
 
 
-def _listed(scan: xr.Dataset, labels: Iterable[int], name: str) -> NDArray[np.bool_]:
-    known, wanted = np.asarray(scan["projection"]), list(labels)
+def listed(known: NDArray[np.int64], labels: Iterable[int], name: str) -> NDArray[np.bool_]:
+    """Which of the scan's labels, `known`, are among some that an option `name` holds."""
+    wanted = list(labels)
     for label in wanted:
         if label not in known:
             raise ScanError(f"{name} names projection {label}, the scan has {known[0]} to {known[-1]}")
     return np.isin(known, wanted)
+
+
+def check_left(excluded: NDArray[np.bool_], fixed: NDArray[np.bool_]) -> None:
+    """See that there is something left to align."""
+    left = np.count_nonzero(~excluded)
+    if left < 2:
+        raise ScanError(f"exclude leaves {left} projections, expected at least 2")
+    if np.all(fixed[~excluded]):
+        raise ScanError("all projections are fixed: there is nothing to align")
 
 
 def _checked_gauge(gauge: Gauge, scan: xr.Dataset) -> Gauge:
