@@ -14,7 +14,11 @@ from mumott_dask.errors import ScanError, ScanWarning
 
 INTERRUPTED = 130
 BAD_INPUT = 2
-_SAID = ("mumott_dask.alignment.checkpoint", "mumott_dask.scan.chunk_sizes")
+_SAID = (
+    "mumott_dask.alignment.checkpoint",
+    "mumott_dask.cluster.schedulers",
+    "mumott_dask.scan.chunk_sizes",
+)
 
 
 class Commands(click.Group):

@@ -95,7 +95,7 @@ def convert_command(
     if link and suffix not in _HDF5:
         raise click.UsageError("--link needs an HDF5 output, a name that ends in .h5")
     if any(workplace) and suffix != ".zarr":
-        raise click.UsageError("--workers and --scheduler need a .zarr output: one process writes the others")
+        raise click.UsageError("workers need a .zarr output: one process writes the others")
     with working_on(workplace):
         opened = open_scan(scan, chunks=chunks or "auto")  # as files are cut: each task writes one
         if alignment is not None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import wraps
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 import click
 
@@ -13,6 +13,8 @@ from .options import Decorator
 from .running import say
 
 if TYPE_CHECKING:
+    from distributed import Client
+
     from mumott_dask.scan import Capacity
 
 
@@ -21,14 +23,17 @@ class Workplace(NamedTuple):
 
     workers: int | None = None  #: processes to start on this machine
     scheduler: str | None = None  #: address of a running scheduler
+    site: str | None = None  #: file that describes a site's SLURM
+    dry_run: bool = False  #: whether to show what would be submitted, and do nothing
 
 
 def cluster_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """``--workers`` and ``--scheduler``, handed to the command together as its `workplace`."""
+    """``--workers``, ``--scheduler``, ``--cluster``: handed to the command together as its `workplace`."""
 
     @wraps(command)
-    def at_a_workplace(*arguments: Any, workers: int | None, scheduler: str | None, **named: Any) -> Any:
-        return command(*arguments, workplace=Workplace(workers, scheduler), **named)
+    def at_a_workplace(*arguments: Any, **named: Any) -> Any:
+        workplace = Workplace(**{name: named.pop(name) for name in Workplace._fields})
+        return command(*arguments, workplace=workplace, **named)
 
     options: tuple[Decorator, ...] = (
         click.option(
@@ -42,6 +47,14 @@ def cluster_options(command: Callable[..., Any]) -> Callable[..., Any]:
             metavar="ADDRESS",
             help="Work on a running Dask cluster, such as tcp://10.0.0.1:8786.",
         ),
+        click.option(
+            "--cluster",
+            "site",
+            type=click.Path(),
+            metavar="FILE",
+            help="Work on jobs of SLURM's, as FILE describes the site.",
+        ),
+        click.option("--dry-run", is_flag=True, help="With --cluster, print the script of a job and stop."),
     )
     decorated: Callable[..., Any] = at_a_workplace
     for option in reversed(options):
@@ -64,21 +77,44 @@ def working_on(workplace: Workplace, gpus: bool = False) -> Iterator[Capacity | 
     Capacity or None
         What works there; None without a cluster.
     """
-    workers, scheduler = workplace
-    if workers is not None and scheduler is not None:
-        raise click.UsageError(
-            "--workers and --scheduler exclude each other: one starts a cluster, one joins it"
-        )
-    if workers is None and scheduler is None:
+    _check(workplace)
+    if workplace.dry_run:
+        _show_script(workplace)
+    if not any(workplace):
         yield None
         return
     from mumott_dask import cluster
 
-    if scheduler is not None:
-        client = cluster.connect(scheduler)
-    else:
-        client = cluster.cuda(workers) if gpus else cluster.local(workers)
-    with cluster.losses_told(), client:
-        say(f"{len(client.nthreads())} workers, dashboard at {client.dashboard_link}")
+    with cluster.losses_told(), _client(workplace, gpus) as client:
         client.wait_for_workers(1)
         yield cluster.capacity(client)
+
+
+def _check(workplace: Workplace) -> None:
+    if len([each for each in workplace[:3] if each is not None]) > 1:
+        raise click.UsageError(
+            "--workers, --scheduler and --cluster exclude each other: one starts workers here, one joins a "
+            "cluster, one asks SLURM for it"
+        )
+    if workplace.dry_run and workplace.site is None:
+        raise click.UsageError("--dry-run needs --cluster, whose jobs it shows")
+
+
+def _client(workplace: Workplace, gpus: bool) -> Client:
+    from mumott_dask import cluster
+
+    if workplace.site is not None:  # which says by itself where its dashboard is
+        return cluster.slurm(workplace.site)
+    if workplace.scheduler is not None:
+        client = cluster.connect(workplace.scheduler)
+    else:
+        client = cluster.cuda(workplace.workers) if gpus else cluster.local(workplace.workers)
+    say(f"{len(client.nthreads())} workers, dashboard at {client.dashboard_link}")
+    return client
+
+
+def _show_script(workplace: Workplace) -> NoReturn:
+    from mumott_dask import cluster
+
+    click.echo(cluster.job_script(cluster.read_site(str(workplace.site))), nl=False)
+    click.get_current_context().exit()

@@ -1,7 +1,7 @@
-"""Dask clusters to work on: on this machine, on its GPUs, or one that runs already (floor 7).
+"""Dask clusters to work on: this machine, its GPUs, SLURM's nodes, or one that runs already (floor 7).
 
-In: numbers of workers and threads, or a scheduler's address. Out: a :class:`distributed.Client`, made the
-active one, on which everything chunked is computed from then on.
+In: numbers of workers and threads, a site's description, or a scheduler's address. Out: a
+:class:`distributed.Client`, made the active one, on which everything chunked is computed from then on.
 """
 
 from .connecting import capacity as capacity
@@ -9,3 +9,9 @@ from .connecting import connect as connect
 from .gpus import cuda as cuda
 from .losses import losses_told as losses_told
 from .processes import local as local
+from .sites import Driver as Driver
+from .sites import Jobs as Jobs
+from .sites import Site as Site
+from .sites import read_site as read_site
+from .slurm_jobs import job_script as job_script
+from .slurm_jobs import slurm as slurm

@@ -73,7 +73,8 @@ def capacity(client: Client | None = None) -> Capacity:
     Returns
     -------
     Capacity
-        Threads of all workers together, and the smallest share of memory that one of them has.
+        Threads of all workers together, those that SLURM is still to give included, and the smallest share
+        of memory that one of them has.
 
     Raises
     ------
@@ -94,7 +95,8 @@ def capacity(client: Client | None = None) -> Capacity:
         address = client.scheduler_info()["address"]
         raise ScanError(f"{address}: the scheduler has no workers yet, expected some")
     shares = [worker.memory / worker.threads for worker in workers if worker.memory]
-    return Capacity(sum(worker.threads for worker in workers), min(shares, default=math.inf))
+    planned = getattr(client.cluster, "planned_threads", 0)
+    return Capacity(max(planned, sum(worker.threads for worker in workers)), min(shares, default=math.inf))
 
 
 def _identity(address: str, timeout: float) -> dict[str, Any]:

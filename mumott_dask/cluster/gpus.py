@@ -13,6 +13,7 @@ from distributed import Client
 from mumott_dask.devices import missing_gpu
 from mumott_dask.errors import ScanError
 
+from .owned import OwningClient
 from .processes import WORKER_SETUP
 
 log = logging.getLogger(__name__)
@@ -66,22 +67,10 @@ def cuda(
     from dask_cuda import LocalCUDACluster
 
     options = cuda_options(gpus, visible_gpus(), memory_limit, device_memory_limit, dashboard_address)
-    client = _OfItsOwn(LocalCUDACluster(**options))
+    client = OwningClient(LocalCUDACluster(**options))
     client.run(_take_memory_from_pool)
     log.info("started %s, dashboard at %s", client, client.dashboard_link)
     return client
-
-
-class _OfItsOwn(Client):
-    """A client that ends its cluster with itself, as one that has started it does."""
-
-    def close(self, *arguments: Any, **named: Any) -> Any:
-        """Close the client, then the cluster."""
-        cluster = self.cluster
-        closed = super().close(*arguments, **named)
-        if cluster is not None:
-            cluster.close()
-        return closed
 
 
 def visible_gpus() -> list[int]:

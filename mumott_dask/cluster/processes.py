@@ -16,7 +16,7 @@ ONE_THREAD_A_TASK = {"NUMBA_NUM_THREADS": "1"}
 
 # A worker that was lost is started again; where the machine is busy, in more than the 15 s after which Dask
 # would give it up for good, and wait for ever once all are.
-_PATIENCE = {"distributed": {"deploy": {"lost-worker-timeout": "10 minutes"}}}
+PATIENCE = {"distributed": {"deploy": {"lost-worker-timeout": "10 minutes"}}}
 
 # A terminal sends Ctrl-C to the workers as well; what becomes of them is for the client's process to say.
 # A heartbeat that is under way when the cluster closes fails, and would be logged with its traceback.
@@ -75,7 +75,7 @@ def local(
     for name, number in (("workers", workers), ("threads", threads)):
         if number is not None and not (isinstance(number, int) and number >= 1):
             raise ScanError(f"{name} is {number!r}, expected a positive whole number")
-    dask.config.update_defaults(_PATIENCE)
+    dask.config.update_defaults(PATIENCE)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Port .* is already in use")
         client = Client(

@@ -123,7 +123,7 @@ def test_workers_convert(command, scan_path, hdf5_path, tmp_path):
         ("no/folder.zarr", [], "there is no folder"),
         ("there.h5", [], "there.h5: exists already, expected a new name, or --overwrite to replace it"),
         ("out.zarr", ["--link"], "--link needs an HDF5 output"),
-        ("out.h5", ["--workers", "2"], "--workers and --scheduler need a .zarr output"),
+        ("out.h5", ["--workers", "2"], "workers need a .zarr output"),
         ("out.zarr", ["--workers", "2", "--scheduler", "tcp://127.0.0.1:1"], "exclude each other"),
         ("out.zarr", ["--scheduler", "nonsense"], "'nonsense' is no scheduler's address"),
         ("out.zarr", ["--alignment", "missing.zarr"], "missing.zarr: no such Zarr store"),

@@ -1,0 +1,65 @@
+"""A real SLURM of the tests' own, and sites on it."""
+
+import importlib.util
+import os
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+import mumott_dask as md
+from mumott_dask.cluster import Jobs, Site
+
+HERE = Path(__file__).parent
+_spec = importlib.util.spec_from_file_location("running_slurm", HERE / "running.py")
+running = importlib.util.module_from_spec(_spec)
+_spec.loader.exec_module(running)
+
+
+@pytest.fixture(scope="session")
+def queue():
+    """SLURM runs, and its commands in this process and its children find it."""
+    why = running.missing()
+    if why is not None:
+        pytest.skip(f"no SLURM: {why}")
+    before = dict(os.environ)
+    with running.running_slurm() as environment:
+        os.environ.update(environment)
+        try:
+            yield
+        finally:
+            os.environ.clear()
+            os.environ.update(before)
+
+
+@pytest.fixture
+def site(queue, tmp_path):
+    """A partition of the tests' SLURM: jobs of one worker with one thread."""
+    return Site(
+        cores=1,
+        memory=2**30,
+        partition="long",
+        interface="lo",
+        shared=str(tmp_path / "shared"),
+        python=sys.executable,
+        start_timeout=120,
+        jobs=Jobs(1, 1),
+    )
+
+
+@pytest.fixture(scope="session")
+def scan():
+    """32 projections of 24 x 20 pixels at two tilts."""
+    return md.simulate((24, 20), tilts=2, rotations=16, seed=1)
+
+
+@pytest.fixture
+def wait_until():
+    def wait(condition, seconds=60.0):
+        end = time.monotonic() + seconds
+        while not condition():
+            assert time.monotonic() < end, f"not within {seconds:g} s"
+            time.sleep(0.1)
+
+    return wait

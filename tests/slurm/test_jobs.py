@@ -1,0 +1,143 @@
+"""Workers as SLURM's jobs: aligned on, lost, refused, and cancelled with whoever asked for them."""
+
+import os
+import signal
+import stat
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from distributed import Client
+
+import mumott_dask as md
+from mumott_dask import ScanError, cluster
+from mumott_dask.cluster import Jobs, commands
+from mumott_dask.cluster.folders import read_scheduler
+
+OPTIONS = {"method": "optical-flow", "iterations": 4}
+
+
+def everything():
+    """Jobs of anyone in the queue."""
+    return subprocess.run(
+        ["squeue", "--noheader", "--format=%A %j %T", "--states=PENDING,RUNNING"],
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout.splitlines()
+
+
+def folder_of(site):
+    (folder,) = Path(site.shared).iterdir()
+    return folder
+
+
+def assert_aligned(found, scan):
+    expected = md.align(scan, **OPTIONS)
+    for name in ("j_offset", "k_offset"):
+        np.testing.assert_allclose(found[name], expected[name], rtol=0, atol=1e-4)
+
+
+def test_a_scan_is_aligned_on_two_jobs_of_which_one_is_cancelled(site, scan, wait_until):
+    with cluster.slurm(replace(site, jobs=Jobs(2, 2)), dashboard_port=0) as client:
+        folder = folder_of(site)
+        assert cluster.capacity(client).threads == 2
+        wait_until(lambda: len(client.nthreads()) == 2)
+        jobs = commands.queued(folder.name)
+        assert sorted(state for state, _ in jobs.values()) == ["RUNNING", "RUNNING"]
+        with ThreadPoolExecutor(1) as thread:
+            lost = thread.submit(lambda: (time.sleep(1), subprocess.run(["scancel", min(jobs)], check=True)))
+            found = md.align(scan.chunk(projection=4), **OPTIONS)
+            lost.result()
+        wait_until(lambda: len(set(commands.queued(folder.name)) - {min(jobs)}) == 2)  # replaced
+        check_secrecy(client, folder)
+    assert_aligned(found, scan)
+    wait_until(lambda: not everything(), 10)
+    assert {path.suffix for path in folder.iterdir()} == {".log"}
+
+
+def check_secrecy(client, folder):
+    """Connections are encrypted, and their credentials are of this user alone."""
+    assert client.scheduler.address.startswith("tls://")
+    assert all(address.startswith("tls://") for address in client.nthreads())
+    secret = {path for path in folder.iterdir() if path.suffix != ".log"}
+    assert {path.name for path in secret} == {"credentials.pem", "scheduler.json"}
+    assert all(stat.S_IMODE(path.stat().st_mode) == 0o600 for path in secret)
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+    with pytest.raises((OSError, TypeError)):  # no credentials
+        Client(client.scheduler.address, timeout=2, set_as_default=False)
+    told, security = read_scheduler(folder)
+    with Client(told["address"], security=security, set_as_default=False) as other:
+        assert other.submit(sum, (1, 2)).result() == 3
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        ({"partition": "nowhere"}, "SLURM: .*[Ii]nvalid partition"),
+        ({"memory": 10**12}, "SLURM: .*Requested node configuration is not available"),
+        ({"gpus": 5}, "SLURM: .*Requested node configuration is not available"),
+        ({"sbatch": ("--no-such-option",)}, "SLURM: .*"),
+    ],
+)
+def test_a_job_that_can_never_run_is_refused_and_none_is_left(site, change, expected):
+    began = time.monotonic()
+    with pytest.raises(ScanError, match=expected):
+        cluster.slurm(replace(site, **change))
+    assert time.monotonic() - began < 10
+    assert not everything()
+
+
+def test_a_job_that_never_starts_is_given_up_in_time(site):
+    began = time.monotonic()
+    with pytest.raises(ScanError, match=r"no worker came within 1 s: job \d+ is pending \(PartitionDown\)"):
+        cluster.slurm(replace(site, partition="closed", start_timeout=1), dashboard_port=0)
+    assert time.monotonic() - began < 10
+    assert not everything()
+
+
+def test_jobs_that_fail_are_told_with_what_they_said(site, monkeypatch):
+    monkeypatch.setattr("mumott_dask.cluster.slurm_jobs._LOOKS", (0.2, 0.2))
+    broken = replace(site, environment=("echo this module is not here; exit 3",))
+    with pytest.raises(ScanError, match=r"job \d+ ended before its workers came: this module is not here"):
+        cluster.slurm(broken, dashboard_port=0)
+    assert not everything()
+
+
+DRIVER = """
+import sys
+from mumott_dask import cluster
+from mumott_dask.cluster import Jobs, Site
+
+site = Site(
+    cores=16, workers=1, memory=2**30, partition="long", interface="lo", shared=sys.argv[1], jobs=Jobs(3, 3)
+)
+if __name__ == "__main__":
+    with cluster.slurm(site, dashboard_port=0) as client:
+        print("here", flush=True)
+        sys.stdin.read()
+"""
+
+
+def test_a_driver_that_is_killed_leaves_no_jobs(queue, tmp_path, wait_until):
+    """Of its three jobs, the node has room for one: the others wait in the queue."""
+    (tmp_path / "driver.py").write_text(DRIVER)
+    line = [sys.executable, str(tmp_path / "driver.py"), str(tmp_path / "shared")]
+    with subprocess.Popen(line, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as driver:
+        assert driver.stdout.readline() == "here\n"
+        assert any("PENDING" in job for job in everything())
+        driver.send_signal(signal.SIGKILL)
+    wait_until(lambda: not everything(), 30)
+    (folder,) = (tmp_path / "shared").iterdir()
+    assert {path.suffix for path in folder.iterdir()} <= {".log"}
+
+
+def test_without_tls_where_the_site_says_so(site):
+    with cluster.slurm(replace(site, security="none"), dashboard_port=0) as client:
+        assert client.scheduler.address.startswith("tcp://")
+        assert client.submit(os.getpid).result() != os.getpid()
