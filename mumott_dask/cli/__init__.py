@@ -10,6 +10,7 @@ import click
 from mumott_dask._version import __version__
 
 from .alignments import align_command, compare_command
+from .campaigns import campaign_command
 from .demonstration import demo_command
 from .running import Commands
 from .scans import convert_command, info_command
@@ -41,5 +42,6 @@ for command in (
     compare_command,
     validate_command,
     simulate_command,
+    campaign_command,
 ):
     main.add_command(command)

@@ -13,14 +13,17 @@ from distributed.comm.core import CommClosedError
 
 from mumott_dask.errors import ScanError
 
+_ENDED = ("Worker process still alive after", "Closing dangling stream")
+
 
 def _not_given_up(record: logging.LogRecord) -> bool:
     """Whether a record is more than what a Ctrl-C, or a scheduler that was lost, has left behind."""
     left = AllExit | asyncio.CancelledError | CommClosedError
-    return not (record.exc_info and isinstance(record.exc_info[1], left))
+    ended = str(record.msg).startswith(_ENDED)
+    return not (ended or (record.exc_info and isinstance(record.exc_info[1], left)))
 
 
-for _name in ("asyncio", "distributed.client", "distributed.batched"):
+for _name in ("asyncio", *(f"distributed.{part}" for part in ("client", "batched", "nanny", "comm.tcp"))):
     logging.getLogger(_name).addFilter(_not_given_up)
 
 

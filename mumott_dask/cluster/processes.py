@@ -19,12 +19,16 @@ ONE_THREAD_A_TASK = {"NUMBA_NUM_THREADS": "1"}
 PATIENCE = {"distributed": {"deploy": {"lost-worker-timeout": "10 minutes"}}}
 
 # A terminal sends Ctrl-C to the workers as well; what becomes of them is for the client's process to say.
-# A heartbeat that is under way when the cluster closes fails, and would be logged with its traceback.
+# A heartbeat that is under way when the cluster closes fails, and would be logged with its traceback; a task
+# is given up.
 WORKER_SETUP = """
 import logging, signal
 signal.signal(signal.SIGINT, signal.SIG_IGN)
 logging.getLogger("distributed.worker").addFilter(
     lambda record: not str(record.msg).startswith("Failed to communicate with scheduler during heartbeat")
+)
+logging.getLogger("distributed.worker.state_machine").addFilter(
+    lambda record: not str(record.msg).startswith("Async instruction for")
 )
 """
 

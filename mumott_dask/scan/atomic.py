@@ -15,6 +15,7 @@ from mumott_dask.errors import ScanError
 
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _FULL_TEXTS = (*map(os.strerror, _FULL), " requested and ")
+_LEFT = re.compile(r"\.(.+)\.[0-9a-f]{12}\.(partial|replaced)(\.[^.]*|)", re.DOTALL)
 
 
 def check_output(path: str | os.PathLike[str], overwrite: bool = False) -> None:
@@ -75,16 +76,25 @@ def recover(path: str | os.PathLike[str]) -> None:
     What had been moved aside is put back where nothing is under the final name; the rest is removed.
     """
     final = Path(path).resolve()
-    if not final.parent.is_dir():
+    _recover(final.parent, final.name)
+
+
+def recover_folder(folder: str | os.PathLike[str]) -> None:
+    """Put things right for all that was being replaced in a folder; see `recover`."""
+    _recover(Path(folder).resolve())
+
+
+def _recover(folder: Path, name: str | None = None) -> None:
+    if not folder.is_dir():
         return
-    left = re.compile(
-        rf"\.{re.escape(final.stem)}\.[0-9a-f]{{12}}\.(partial|replaced){re.escape(final.suffix)}"
-    )
-    for sibling in list(final.parent.iterdir()):
-        match = left.fullmatch(sibling.name)
-        if match and match[1] == "replaced" and not final.exists():
+    for sibling in list(folder.iterdir()):
+        match = _LEFT.fullmatch(sibling.name)
+        if match is None or name not in (None, f"{match[1]}{match[3]}"):
+            continue
+        final = folder / f"{match[1]}{match[3]}"
+        if match[2] == "replaced" and not final.exists():
             sibling.rename(final)
-        elif match:
+        else:
             _remove(sibling)
 
 

@@ -1,0 +1,13 @@
+"""Campaigns: many samples, overnight (floor 9).
+
+In: a manifest, which names scans and what to do with them. Out: a folder with a Zarr store and a record for
+each sample. Rerun, it does what is missing; what goes wrong with a sample stands in its row and stops nothing
+else.
+"""
+
+from .catalogue import campaign_table
+from .manifest import read_manifest
+from .running import run_campaign
+from .samples import Limits, Manifest, Sample
+
+__all__ = ["Limits", "Manifest", "Sample", "campaign_table", "read_manifest", "run_campaign"]

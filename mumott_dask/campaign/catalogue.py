@@ -1,0 +1,85 @@
+"""All samples of a campaign in one table, a row each, and the Parquet file of it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mumott_dask.scan.atomic import replacing
+
+from .samples import Manifest, Sample
+from .state import Record, State
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+FILE = "catalogue.parquet"
+WAITING = "waiting"
+
+_COLUMNS = {
+    **dict.fromkeys(("sample", "status", "error", "path", "sha256", "settings"), "string"),
+    **dict.fromkeys(("projections", "j", "k"), "Int64"),
+    **{"converged": "boolean", "reason": "string", "iterations": "Int64"},
+    **dict.fromkeys(("largest_step", "residual", "signal", "j_std", "k_std", "truth_rms"), "Float64"),
+    **{"wrong": "Int64", "validation": "string", "validation_reason": "string"},
+    **dict.fromkeys(("align_seconds", "reconstruct_seconds", "seconds"), "Float64"),
+    "memory": "Int64",
+    **dict.fromkeys(("versions", "commit", "host", "date"), "string"),
+}
+
+
+def campaign_table(manifest: Manifest) -> pd.DataFrame:
+    """All samples of a campaign with what came of them.
+
+    Parameters
+    ----------
+    manifest : Manifest
+
+    Returns
+    -------
+    DataFrame
+        A row for each sample, in the manifest's order: `sample`, `status` (``"done"``, ``"failed"`` or
+        ``"waiting"``), `error`, `path` and `sha256` of the scan, `settings` (JSON), `projections`, `j`, `k`,
+        `converged` and `reason`, `iterations`, `largest_step` (pixels), `residual` and `signal` (RMS, in its
+        unit), `j_std` and `k_std` (medians, pixels), `truth_rms` (pixels) of simulated scans, `wrong` (number
+        of projections), `validation` and its reason where it was asked for, `seconds`, `memory`
+        (bytes), `versions` (JSON), `commit`, `host`, `date`; and a column for each setting of a sweep.
+    """
+    import pandas as pd
+
+    state = State(manifest.directory)
+    rows = [_row(sample, state.record(sample)) for sample in manifest.samples]
+    variants = pd.DataFrame([dict(sample.variant) for sample in manifest.samples])
+    return pd.DataFrame(rows, columns=list(_COLUMNS)).astype(_COLUMNS).join(variants)
+
+
+def write_catalogue(manifest: Manifest) -> Path:
+    """Write the table of a campaign into its folder, as Parquet, and say where."""
+    path = manifest.directory / FILE
+    table = campaign_table(manifest)
+    for name in table.columns.difference(list(_COLUMNS)):  # words, numbers and null in one column
+        table[name] = table[name].map(json.dumps).astype("string")
+    with replacing(path, overwrite=True) as partial:
+        table.to_parquet(partial, index=False)
+    return path
+
+
+def _row(sample: Sample, record: Record | None) -> dict[str, Any]:
+    known: Record = {"status": WAITING, "result": {}} if record is None else record
+    result = known["result"]
+    j, k = result.get("detector", (None, None))
+    validation = result.get("validation", {})
+    return {
+        **known,
+        **result,
+        "sample": sample.name,
+        "path": str(sample.path),
+        "settings": json.dumps(sample.settings),
+        "j": j,
+        "k": k,
+        "wrong": len(result["wrong"]) if "wrong" in result else None,
+        "validation": validation.get("verdict"),
+        "validation_reason": validation.get("reason"),
+        "versions": json.dumps(known["versions"]) if "versions" in known else None,
+    }
