@@ -16,10 +16,13 @@ from mumott_dask import devices
 
 from . import cuda_kernels, splines
 from .beam import ParallelBeam
-from .cuda_kernels import THREADS, VOXELS, channels_held
+from .cuda_kernels import BORDER, THREADS, TOGETHER, VOXELS, channels_held
 from .residuals import weighted_residual
 
 Array = Any  #: on the device
+
+CACHED = 24 * 2**20
+"""Bytes of slices that all rays are followed through before the next are: a device's cache holds them."""
 
 AT_ONCE = 2**30
 """Bytes that are copied into a border of zeros, or bent into splines, at a time."""
@@ -27,20 +30,19 @@ AT_ONCE = 2**30
 
 def forward(beam: ParallelBeam, volume: Array) -> Array:
     """Line integrals of a volume (x, y, z[, channel])."""
-    shape, channels = (*beam.shape, *volume.shape[3:]), math.prod(volume.shape[3:])
-    xp = devices.namespace(volume)
+    xp, channels = devices.namespace(volume), math.prod(volume.shape[3:])
     out = xp.zeros((*beam.shape, channels), dtype=np.float32)
-    voxels = volume.reshape(-1)
-    if (beam.rays.axes[:, 0] == 2).any():
-        in_order_zxy = volume.reshape(*beam.volume_shape, channels).transpose(2, 0, 1, 3)
-        voxels = xp.concat([voxels, in_order_zxy.reshape(-1)])
-    rays = beam.kept("rays", lambda: _sent(_side_by_side(*beam.rays[1:], beam.rays.axes[:, 0]), volume))
-    groups = channels // channels_held(channels)
-    grid = _grid(beam.detector_shape[1] * groups, beam.detector_shape[0], len(beam))
-    sides = map(np.int32, beam.volume_shape)
-    kernel = cuda_kernels.forward_kernel(channels)
-    _run(kernel, grid, voxels, *sides, rays, out)
-    return out.reshape(shape)
+    kernel, voxels = cuda_kernels.forward_kernel(channels), volume.reshape(*beam.volume_shape, channels)
+    for axes, rays in beam.kept("rays", lambda: _rays_by_axis(beam, volume)):
+        slices = voxels.transpose(*axes, 3)
+        sides = [side + 2 * BORDER for side in slices.shape[1:3]]
+        thick = _at_a_time(*sides, channels)
+        bordered = xp.zeros((min(thick, len(slices)), *sides, channels), dtype=np.float32)
+        for begin in range(0, len(slices), thick):
+            some = slices[begin : begin + thick]
+            bordered[: len(some), BORDER:-BORDER, BORDER:-BORDER] = some
+            _sum_slices(kernel, bordered[: len(some)], begin, rays, out)
+    return out.reshape(*beam.shape, *volume.shape[3:])
 
 
 def adjoint(beam: ParallelBeam, projections: Array) -> Array:
@@ -65,14 +67,37 @@ def gradient(
 
 def reproject(beam: ParallelBeam, volume: Array, halo: tuple[int, int]) -> Array:
     """Line integrals with cubic splines in the slices; see `splines.reproject`."""
-    out = devices.namespace(volume).zeros(beam.shape, dtype=np.float32)
-    for pieces, _, numbers, first, second, step in splines.bent_slabs(beam, volume, halo, AT_ONCE):
-        parameters = _side_by_side(first[numbers], second[numbers], step[numbers], numbers)
-        rays = _sent(parameters, volume)
-        sides = (np.int32(side) for side in (*pieces.shape[1:], pieces.shape[0]))
-        grid = _grid(beam.detector_shape[1], beam.detector_shape[0], len(rays))
-        _run(cuda_kernels.spline_kernel(), grid, pieces.reshape(-1), *sides, rays, out)
-    return out
+    out = devices.namespace(volume).zeros((*beam.shape, 1), dtype=np.float32)
+    for bent, _, numbers, first, second, step in splines.bent_slabs(beam, volume, halo, AT_ONCE):
+        rays = _sent(_side_by_side(numbers, first, second, step), volume)
+        thick = _at_a_time(*bent.shape[1:])
+        for begin in range(0, len(bent), thick):
+            some = bent[begin : begin + thick, ..., None]
+            _sum_slices(cuda_kernels.spline_kernel(), some, begin, rays, out)
+    return out[..., 0]
+
+
+def _rays_by_axis(beam: ParallelBeam, beside: Array) -> list[tuple[Any, Array]]:
+    """Order of the axes and parameters of the rays, for each dominant axis that there is."""
+    axes, *parameters = beam.rays
+    mains = axes[:, 0]
+    having = [np.flatnonzero(mains == main) for main in np.unique(mains)]
+    return [
+        (axes[numbers[0]].tolist(), _sent(_side_by_side(numbers, *parameters), beside)) for numbers in having
+    ]
+
+
+def _at_a_time(*sides: int) -> int:
+    """Slices of these sides that a device's cache holds."""
+    return max(1, CACHED // (4 * math.prod(sides)))
+
+
+def _sum_slices(kernel: Any, slices: Array, begin: int, rays: Array, out: Array) -> None:
+    """Add the line sums of slices (slice, a, b, channel) in their border to images; see the forward kernels."""
+    _, side_j, side_k, channels = out.shape
+    grid = _grid(side_k * (channels // channels_held(channels)), side_j, -(-len(rays) // TOGETHER))
+    numbers = map(np.int32, (*slices.shape[1:3], begin, begin + len(slices)))
+    _run(kernel, grid, slices.reshape(-1), *numbers, rays, out)
 
 
 def _add_adjoint(beam: ParallelBeam, projections: Array, out: Array) -> None:
@@ -80,7 +105,7 @@ def _add_adjoint(beam: ParallelBeam, projections: Array, out: Array) -> None:
     kernel, groups = cuda_kernels.adjoint_kernel(channels), channels // channels_held(channels)
     landing = beam.kept("landing", lambda: _sent(np.concatenate(beam.landing).T, projections))
     sides = beam.detector_shape[0] + 3, beam.detector_shape[1] + 3
-    by_image, by_j = np.uint64(math.prod(sides) * channels), np.uint32(sides[1] * channels)
+    by_image, by_j = np.uint32(math.prod(sides) * channels), np.uint32(sides[1] * channels)
     x, y, z = beam.volume_shape
     grid = _grid(z * groups, y, -(-x // VOXELS))
     at_once = max(1, AT_ONCE // (4 * math.prod(sides) * channels))
@@ -99,9 +124,10 @@ def _bordered(images: Array) -> Array:
     return bordered
 
 
-def _side_by_side(first: Any, second: Any, *others: Any) -> Any:
+def _side_by_side(numbers: Any, first: Any, second: Any, step: Any) -> Any:
     """Parameters of some projections, (projection, 10): see `cuda_kernels.forward_kernel`."""
-    return np.concatenate([first, second, *(each[:, None] for each in others)], axis=1)
+    parts = first[numbers], second[numbers], step[numbers, None], numbers[:, None]
+    return np.concatenate(parts, axis=1)
 
 
 def _sent(parameters: Any, beside: Array) -> Array:

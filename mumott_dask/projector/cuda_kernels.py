@@ -15,7 +15,7 @@ import numba
 import numpy as np
 from numba import cuda, float32, int32, uint32, uint64
 
-from .rays import bilinear, cubic, position, reach
+from .rays import bilinear, cubic, position
 from .splines import AFTER, BEFORE
 
 THREADS = (32, 8)
@@ -33,10 +33,15 @@ HELD = 64
 LANDING = 8
 """Numbers that tell where voxels land: start, by_x, by_y and by_z along j and along k."""
 
+TOGETHER = 4
+"""Projections whose rays a block of the forward kernels follows through some slices, one after the other."""
+
+BORDER = 2
+"""Zeros around a slice of the forward kernel: what a ray may read that enters or leaves it, and rounding."""
+
+_LEAST_SLOPE = np.float32(1e-7)  # voxels a slice: none that matters, and none to divide by that is zero
+
 numba.config.CUDA_LOW_OCCUPANCY_WARNINGS = False  # type: ignore[attr-defined]  # small scans are no fault of anybody's
-
-_INSIDE = np.float32(0.01)  # voxels: more than what rounding may move a position by
-
 
 def channels_held(channels: int) -> int:
     """Channels that a thread works on: the largest divisor of their number up to four."""
@@ -50,80 +55,68 @@ def parted(place):  # type: ignore[no-untyped-def]
     return uint32(whole), place - float32(whole)
 
 
+@numba.njit(inline="always")
+def crossed(start, slope, low, high, first, last):  # type: ignore[no-untyped-def]
+    """Narrow the slices [first, last), as floats, to those where a ray is between low and high; see `rays.reach`."""
+    steep = slope if abs(slope) > _LEAST_SLOPE else _LEAST_SLOPE
+    one, other = (low - start) / steep, (high - start) / steep
+    near, far = min(one, other), max(one, other)
+    return min(max(near, first), last), min(max(far + float32(1), first), last)
+
+
 @cache
 def forward_kernel(channels: int) -> Any:
-    """Line sums of volumes of so many channels.
+    """Line sums of slices of so many channels.
 
-    The kernel's arguments: voxels (x, y, z, channel) as one line, after them, if some slices lie across z,
-    those in the order z, x, y, so that neighbours within a slice lie side by side; sides of the volume; rays
-    (projection, 10): start, by_j, by_k and by_slice along both axes of a slice, the length of a step, the
-    dominant axis; images (projection, j, k, channel) to fill.
+    The kernel's arguments: slices (slice, a, b, channel) in a border of zeros, as one line; sides of a slice
+    with border; the first slice's number, and the one after the last; rays (projection, 10): start, by_j, by_k
+    and by_slice along a and along b, the length of a step, and a projection's number; images (projection, j,
+    k, channel) to add to.
     """
     held = channels_held(channels)
     groups, to_next = int32(channels // held), uint64(channels)
 
     @cuda.jit(fastmath=True)
-    def forward(voxels, x, y, z, rays, out):  # type: ignore[no-untyped-def]
+    def forward(slices, side_a, side_b, begin, end, rays, out):  # type: ignore[no-untyped-def]
         i, j = cuda.grid(2)
-        k, first, n = i // groups, i % groups * held, cuda.blockIdx.z
+        k, first = i // groups, i % groups * held
         if j >= out.shape[1] or k >= out.shape[2]:
             return
-        ray = rays[n]
-        main = int32(ray[9])
-        slices, side_a, side_b, order = x, y, z, uint64(0)
-        by_slice, by_a = uint64(uint32(y)) * uint64(uint32(z)) * to_next, uint32(z) * uint32(channels)
-        if main == 1:
-            slices, side_a = y, x
-            by_slice, by_a = uint64(by_a), uint32(by_slice)
-        elif main == 2:
-            order = uint64(uint32(x)) * by_slice
-            slices, side_a, side_b = z, x, y
-            by_slice, by_a = uint64(uint32(x)) * uint64(uint32(y)) * to_next, uint32(y) * uint32(channels)
-        slope_a, slope_b = ray[3], ray[7]
-        start_a = position(position(ray[0], ray[1], float32(j)), ray[2], float32(k))
-        start_b = position(position(ray[4], ray[5], float32(j)), ray[6], float32(k))
-        end_a, end_b = float32(side_a), float32(side_b)
-        low, high = reach(start_a, slope_a, float32(-1), end_a, 0, slices)
-        low, high = reach(start_b, slope_b, float32(-1), end_b, low, high)
-        # Of these slices, those where all four neighbours are voxels; none where a side has but one.
-        near, far = reach(start_a, slope_a, _INSIDE, end_a - float32(1) - _INSIDE, low, high)
-        near, far = reach(start_b, slope_b, _INSIDE, end_b - float32(1) - _INSIDE, near, far)
-        near, far = near + 1, far - 1
-        if near >= far or side_a < 2 or side_b < 2:
-            near = far = high
+        along_j, along_k, border = float32(int32(j)), float32(int32(k)), float32(BORDER)
+        end_a, end_b = float32(side_a - 2 * BORDER), float32(side_b - 2 * BORDER)
+        by_a = uint32(uint32(side_b) * uint32(channels))
+        by_slice = uint32(uint32(side_a) * by_a)
         total = cuda.local.array(held, float32)
-        for c in range(held):
-            total[c] = float32(0)
-        low, near, far, high = int32(low), int32(near), int32(far), int32(high)
-        for part in range(2):
-            for s in range(low if part == 0 else far, near if part == 0 else high):
-                a, b = position(start_a, slope_a, float32(s)), position(start_b, slope_b, float32(s))
-                ia, ib = int32(math.floor(a)), int32(math.floor(b))
-                fa, fb = a - float32(ia), b - float32(ib)
-                for corner in range(4):
-                    va, vb = ia + corner // 2, ib + corner % 2
-                    if 0 <= va < side_a and 0 <= vb < side_b:
-                        weight_a = fa if corner // 2 else float32(1) - fa
-                        weight_b = fb if corner % 2 else float32(1) - fb
-                        at = order + uint64(s) * by_slice + uint64(va) * uint64(by_a) + uint64(vb) * to_next
-                        for c in range(held):
-                            total[c] += weight_a * weight_b * voxels[at + uint64(first + c)]
-        s, place, base = near, float32(near), order + uint64(near) * by_slice + uint64(first)
-        while s < far:
-            a, b = position(start_a, slope_a, place), position(start_b, slope_b, place)
-            (ia, fa), (ib, fb) = parted(a), parted(b)
-            at = base + uint64(ia) * uint64(by_a) + uint64(ib) * to_next
-            beyond = at + uint64(by_a)
+        n = cuda.blockIdx.z * TOGETHER
+        last = min(n + TOGETHER, rays.shape[0])
+        while n < last:
+            slope_a, slope_b = rays[n, 3], rays[n, 7]
+            start_a = position(position(rays[n, 0], rays[n, 1], along_j), rays[n, 2], along_k)
+            start_b = position(position(rays[n, 4], rays[n, 5], along_j), rays[n, 6], along_k)
+            low, high = crossed(start_a, slope_a, float32(-1), end_a, float32(begin), float32(end))
+            low, high = crossed(start_b, slope_b, float32(-1), end_b, low, high)
+            start_a, start_b = start_a + border, start_b + border
             for c in range(held):
-                here, there = at + uint64(c), beyond + uint64(c)
-                total[c] += bilinear(
-                    voxels[here], voxels[here + to_next], voxels[there], voxels[there + to_next], fa, fb
-                )
-            s += int32(1)
-            place += float32(1)
-            base += by_slice
-        for c in range(held):
-            out[n, j, k, first + c] = total[c] * ray[8]
+                total[c] = float32(0)
+            s, end_s = int32(math.ceil(low)), int32(high)
+            place, base = float32(s), uint32(uint32(int32(s - begin)) * by_slice + uint32(first))
+            while s < end_s:
+                a, b = position(start_a, slope_a, place), position(start_b, slope_b, place)
+                (ia, fa), (ib, fb) = parted(a), parted(b)
+                at = uint32(base + ia * by_a + ib * uint32(channels))
+                here, there = uint64(at), uint64(uint32(at + by_a))
+                for c in range(held):
+                    total[c] += bilinear(
+                        slices[here], slices[here + to_next], slices[there], slices[there + to_next], fa, fb
+                    )
+                    here, there = here + uint64(1), there + uint64(1)
+                s = int32(s + int32(1))
+                place += float32(1)
+                base = uint32(base + by_slice)
+            number = int32(rays[n, 9])
+            for c in range(held):
+                out[number, j, k, first + c] += total[c] * rays[n, 8]
+            n += 1
 
     return forward
 
@@ -152,7 +145,7 @@ def adjoint_kernel(channels: int) -> Any:
         end_j, end_k = float32(side_j + 1), float32(side_k + 1)
         thread = cuda.threadIdx.y * cuda.blockDim.x + cuda.threadIdx.x
         threads = cuda.blockDim.x * cuda.blockDim.y
-        image = uint64(first)
+        image = uint32(first)
         for begin in range(0, landing.shape[0], HELD):
             count = int32(min(HELD, landing.shape[0] - begin))
             cuda.syncthreads()
@@ -169,10 +162,9 @@ def adjoint_kernel(channels: int) -> Any:
                     j = min(max(position(j0, shared[n, 1], x), float32(0)), end_j)
                     k = min(max(position(k0, shared[n, 5], x), float32(0)), end_k)
                     (ij, fj), (ik, fk) = parted(j), parted(k)
-                    at = image + uint64(ij) * uint64(by_j) + uint64(ik) * to_next
-                    beyond = at + uint64(by_j)
+                    at = uint32(image + ij * by_j + ik * uint32(channels))
+                    here, there = uint64(at), uint64(uint32(at + by_j))
                     for c in range(held):
-                        here, there = at + uint64(c), beyond + uint64(c)
                         total[v, c] += bilinear(
                             pixels[here],
                             pixels[here + to_next],
@@ -181,7 +173,8 @@ def adjoint_kernel(channels: int) -> Any:
                             fj,
                             fk,
                         )
-                image += by_image
+                        here, there = here + uint64(1), there + uint64(1)
+                image = uint32(image + by_image)
                 n += int32(1)
         if y < out.shape[1] and z < out.shape[2]:
             for v in range(VOXELS):
@@ -196,44 +189,50 @@ def adjoint_kernel(channels: int) -> Any:
 def spline_kernel() -> Any:
     """Line sums of cubic splines; see `splines`.
 
-    The kernel's arguments: coefficients (slice, a, b) in their border, as one line; sides of a slice with
-    border; number of slices; rays (projection, 10) as above, but last a projection's number; images
-    (projection, j, k) to add to.
+    The kernel's arguments are those of the forward kernel of one channel, with coefficients in the border of
+    `splines` for voxels.
     """
 
     @cuda.jit(fastmath=True)
-    def reproject(coefficients, side_a, side_b, slices, rays, out):  # type: ignore[no-untyped-def]
+    def reproject(coefficients, side_a, side_b, begin, end, rays, out):  # type: ignore[no-untyped-def]
         k, j = cuda.grid(2)
         if j >= out.shape[1] or k >= out.shape[2]:
             return
-        ray = rays[cuda.blockIdx.z]
-        slope_a, slope_b = ray[3], ray[7]
-        start_a = position(position(ray[0] + float32(BEFORE - 1), ray[1], float32(j)), ray[2], float32(k))
-        start_b = position(position(ray[4] + float32(BEFORE - 1), ray[5], float32(j)), ray[6], float32(k))
+        along_j, along_k, before = float32(int32(j)), float32(int32(k)), float32(BEFORE - 1)
         end_a, end_b = float32(side_a - AFTER), float32(side_b - AFTER)
-        low, high = reach(start_a, slope_a, float32(0), end_a, 0, slices)
-        low, high = reach(start_b, slope_b, float32(0), end_b, low, high)
-        by_a, by_slice = uint32(side_b), uint64(uint32(side_a)) * uint64(uint32(side_b))
-        s, place, base, high = int32(low), float32(int32(low)), uint64(low) * by_slice, int32(high)
-        total, lines = float32(0), cuda.local.array(4, float32)
-        while s < high:
-            a = min(max(position(start_a, slope_a, place), float32(0)), end_a)
-            b = min(max(position(start_b, slope_b, place), float32(0)), end_b)
-            (ia, fa), (ib, fb) = parted(a), parted(b)
-            at = base + uint64(ia) * uint64(by_a) + uint64(ib)
-            for line in range(4):
-                lines[line] = cubic(
-                    coefficients[at],
-                    coefficients[at + uint64(1)],
-                    coefficients[at + uint64(2)],
-                    coefficients[at + uint64(3)],
-                    fb,
-                )
-                at += uint64(by_a)
-            total += cubic(lines[0], lines[1], lines[2], lines[3], fa)
-            s += int32(1)
-            place += float32(1)
-            base += by_slice
-        out[int32(ray[9]), j, k] += total * ray[8] / float32(36)
+        by_a = uint32(side_b)
+        by_slice = uint32(uint32(side_a) * by_a)
+        lines = cuda.local.array(4, float32)
+        n = cuda.blockIdx.z * TOGETHER
+        last = min(n + TOGETHER, rays.shape[0])
+        while n < last:
+            slope_a, slope_b = rays[n, 3], rays[n, 7]
+            start_a = position(position(rays[n, 0] + before, rays[n, 1], along_j), rays[n, 2], along_k)
+            start_b = position(position(rays[n, 4] + before, rays[n, 5], along_j), rays[n, 6], along_k)
+            low, high = crossed(start_a, slope_a, float32(0), end_a, float32(begin), float32(end))
+            low, high = crossed(start_b, slope_b, float32(0), end_b, low, high)
+            s, end_s, total = int32(math.ceil(low)), int32(high), float32(0)
+            place, base = float32(s), uint32(uint32(int32(s - begin)) * by_slice)
+            while s < end_s:
+                a = min(max(position(start_a, slope_a, place), float32(0)), end_a)
+                b = min(max(position(start_b, slope_b, place), float32(0)), end_b)
+                (ia, fa), (ib, fb) = parted(a), parted(b)
+                at = uint32(base + ia * by_a + ib)
+                for line in range(4):
+                    here = uint64(at)
+                    lines[line] = cubic(
+                        coefficients[here],
+                        coefficients[here + uint64(1)],
+                        coefficients[here + uint64(2)],
+                        coefficients[here + uint64(3)],
+                        fb,
+                    )
+                    at = uint32(at + by_a)
+                total += cubic(lines[0], lines[1], lines[2], lines[3], fa)
+                s = int32(s + int32(1))
+                place += float32(1)
+                base = uint32(base + by_slice)
+            out[int32(rays[n, 9]), j, k, 0] += total * rays[n, 8] / float32(36)
+            n += 1
 
     return reproject

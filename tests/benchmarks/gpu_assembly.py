@@ -11,17 +11,17 @@ from numba import cuda, types
 
 from mumott_dask.projector import cuda_kernels
 
-LINE, TABLE, IMAGES, STACK = (types.Array(types.float32, ndim, "C") for ndim in (1, 2, 3, 4))
+LINE, TABLE, STACK = (types.Array(types.float32, ndim, "C") for ndim in (1, 2, 4))
 SIDE = types.int32
 KERNELS = {
-    "forward": (cuda_kernels.forward_kernel, (1,), (LINE, SIDE, SIDE, SIDE, TABLE, STACK), 4),
+    "forward": (cuda_kernels.forward_kernel, (1,), (LINE, SIDE, SIDE, SIDE, SIDE, TABLE, STACK), 4),
     "adjoint": (
         cuda_kernels.adjoint_kernel,
         (1,),
-        (LINE, types.uint64, types.uint32, SIDE, SIDE, TABLE, STACK),
+        (LINE, types.uint32, types.uint32, SIDE, SIDE, TABLE, STACK),
         4,
     ),
-    "splines": (cuda_kernels.spline_kernel, (), (LINE, SIDE, SIDE, SIDE, TABLE, IMAGES), 16),
+    "splines": (cuda_kernels.spline_kernel, (), (LINE, SIDE, SIDE, SIDE, SIDE, TABLE, STACK), 16),
 }
 """Kernel, its channels, its signature, and the values that a sample loads."""
 

@@ -57,4 +57,5 @@ if __name__ == "__main__":
         print(json.dumps(differences(cupy.asarray, cupy.asnumpy)))
     else:
         cuda_arrays.THREADS = (4, 2)  # in the simulator, each is a thread of Python
+        cuda_arrays.CACHED = 1000  # bytes: a slice or a few at a time
         print(json.dumps(differences()))

@@ -17,12 +17,12 @@ BESIDE = Path(__file__).with_name("cuda_beside_cpu.py")
 MOST_REGISTERS = 64
 GENERATIONS = [(8, 0), (9, 0), (10, 0)]
 
-LINE, TABLE, IMAGES, STACK = (types.Array(types.float32, ndim, "C") for ndim in (1, 2, 3, 4))
+LINE, TABLE, STACK = (types.Array(types.float32, ndim, "C") for ndim in (1, 2, 4))
 SIDE = types.int32
 KERNELS = {
-    "forward": (cuda_kernels.forward_kernel, (LINE, SIDE, SIDE, SIDE, TABLE, STACK)),
-    "adjoint": (cuda_kernels.adjoint_kernel, (LINE, types.uint64, types.uint32, SIDE, SIDE, TABLE, STACK)),
-    "splines": (cuda_kernels.spline_kernel, (LINE, SIDE, SIDE, SIDE, TABLE, IMAGES)),
+    "forward": (cuda_kernels.forward_kernel, (LINE, SIDE, SIDE, SIDE, SIDE, TABLE, STACK)),
+    "adjoint": (cuda_kernels.adjoint_kernel, (LINE, types.uint32, types.uint32, SIDE, SIDE, TABLE, STACK)),
+    "splines": (cuda_kernels.spline_kernel, (LINE, SIDE, SIDE, SIDE, SIDE, TABLE, STACK)),
 }
 CASES = [("forward", 1), ("forward", 32), ("adjoint", 1), ("adjoint", 32), ("splines", None)]
 
