@@ -6,6 +6,7 @@ CuPy's arrays are handed over as they are, and kernels run on CuPy's current str
 from __future__ import annotations
 
 import math
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -93,11 +94,11 @@ def _at_a_time(*sides: int) -> int:
 
 
 def _sum_slices(kernel: Any, slices: Array, begin: int, rays: Array, out: Array) -> None:
-    """Add the line sums of slices (slice, a, b, channel) in their border to images; see the forward kernels."""
+    """Add line sums of slices (slice, a, b, channel) in their border to images: `cuda_kernels.FORWARD`."""
     _, side_j, side_k, channels = out.shape
     grid = _grid(side_k * (channels // channels_held(channels)), side_j, -(-len(rays) // TOGETHER))
-    numbers = map(np.int32, (*slices.shape[1:3], begin, begin + len(slices)))
-    _run(kernel, grid, slices.reshape(-1), *numbers, rays, out)
+    numbers = *slices.shape[1:3], begin, begin + len(slices)
+    _run(kernel, cuda_kernels.FORWARD, grid, slices, *numbers, rays, len(rays), out, side_j, side_k)
 
 
 def _add_adjoint(beam: ParallelBeam, projections: Array, out: Array) -> None:
@@ -105,15 +106,15 @@ def _add_adjoint(beam: ParallelBeam, projections: Array, out: Array) -> None:
     kernel, groups = cuda_kernels.adjoint_kernel(channels), channels // channels_held(channels)
     landing = beam.kept("landing", lambda: _sent(np.concatenate(beam.landing).T, projections))
     sides = beam.detector_shape[0] + 3, beam.detector_shape[1] + 3
-    by_image, by_j = np.uint32(math.prod(sides) * channels), np.uint32(sides[1] * channels)
+    by_image, by_j = math.prod(sides) * channels, sides[1] * channels
     x, y, z = beam.volume_shape
     grid = _grid(z * groups, y, -(-x // VOXELS))
-    at_once = max(1, AT_ONCE // (4 * math.prod(sides) * channels))
-    volume, inside = out.reshape(*beam.volume_shape, channels), tuple(map(np.int32, beam.detector_shape))
+    at_once = max(1, AT_ONCE // (4 * by_image))
     for begin in range(0, len(beam), at_once):
-        some = slice(begin, begin + at_once)
-        pixels = _bordered(projections[some].reshape(-1, *beam.detector_shape, channels))
-        _run(kernel, grid, pixels.reshape(-1), by_image, by_j, *inside, landing[some], volume)
+        pixels = _bordered(projections[begin : begin + at_once].reshape(-1, *beam.detector_shape, channels))
+        images = by_image, by_j, *beam.detector_shape
+        landings = landing[begin : begin + at_once]
+        _run(kernel, cuda_kernels.ADJOINT, grid, pixels, *images, landings, len(landings), out, x, y, z)
 
 
 def _bordered(images: Array) -> Array:
@@ -125,19 +126,14 @@ def _bordered(images: Array) -> Array:
 
 
 def _side_by_side(numbers: Any, first: Any, second: Any, step: Any) -> Any:
-    """Parameters of some projections, (projection, 10): see `cuda_kernels.forward_kernel`."""
+    """Parameters of some projections, (projection, 10): see `cuda_kernels.RAYS`."""
     parts = first[numbers], second[numbers], step[numbers, None], numbers[:, None]
     return np.concatenate(parts, axis=1)
 
 
 def _sent(parameters: Any, beside: Array) -> Array:
     (sent,) = devices.beside(beside, np.ascontiguousarray(parameters, np.float32))
-    return _handed(sent)
-
-
-def _handed(array: Any) -> Any:
-    """An array as numba takes it, without waiting for what it is made of."""
-    return cuda.as_cuda_array(array, sync=False) if is_cupy_array(array) else array
+    return sent
 
 
 def _grid(fastest: int, next_to_it: int, slowest: int) -> tuple[int, int, int]:
@@ -145,12 +141,19 @@ def _grid(fastest: int, next_to_it: int, slowest: int) -> tuple[int, int, int]:
     return -(-fastest // THREADS[0]), -(-next_to_it // THREADS[1]), slowest
 
 
-def _run(kernel: Any, grid: tuple[int, int, int], *arguments: Any) -> None:
+def _run(kernel: Any, signature: tuple[Any, ...], grid: tuple[int, int, int], *arguments: Any) -> None:
     """Start a kernel on the stream that its arrays are made on, and wait for nothing."""
-    if any(map(is_cupy_array, arguments)):
+    started = cuda_kernels.compiled(kernel, signature)
+    if is_cupy_array(arguments[0]):
         import cupy
 
-        stream = cuda.external_stream(cupy.cuda.get_current_stream().ptr)
-        kernel[grid, THREADS, stream](*map(_handed, arguments))
+        bare = (each.data.ptr if is_cupy_array(each) else each for each in arguments)
+        started[grid, THREADS, _stream(cupy.cuda.get_current_stream().ptr)](*bare)
     else:  # in numba's simulator, which takes NumPy arrays
-        kernel[grid, THREADS](*arguments)
+        started[grid, THREADS](*(each if isinstance(each, int) else each.reshape(-1) for each in arguments))
+
+
+@cache
+def _stream(pointer: int) -> Any:
+    """A stream of CuPy's, as numba knows it."""
+    return cuda.external_stream(pointer)

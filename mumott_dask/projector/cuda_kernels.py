@@ -3,6 +3,7 @@
 One thread a pixel, or a few voxels, of up to four channels, which it keeps in registers. Their
 number is all that is fixed when a kernel is compiled. Threads that run together have neighbours along the
 fastest axis, so that what they load lies side by side. The arithmetic of rays is that of the CPU's kernels.
+Kernels take arrays as bare pointers: to take an array apart costs several times what it costs to start them.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from typing import Any
 
 import numba
 import numpy as np
-from numba import cuda, float32, int32, uint32, uint64
+from numba import cuda, float32, int32, types, uint32, uint64
 
 from .rays import bilinear, cubic, position
 from .splines import AFTER, BEFORE
@@ -30,11 +31,27 @@ MOST_HELD = 4
 HELD = 64
 """Projections whose parameters a block of the adjoint holds at a time."""
 
+RAYS = 10
+"""Numbers that tell of a projection's rays: start, by_j, by_k and by_slice along a, the same along b, the
+length of a step, and the projection's number."""
+
 LANDING = 8
 """Numbers that tell where voxels land: start, by_x, by_y and by_z along j and along k."""
 
 TOGETHER = 4
 """Projections whose rays a block of the forward kernels follows through some slices, one after the other."""
+
+_Pointer = types.CPointer(float32)
+
+FORWARD = (_Pointer, int32, int32, int32, int32, _Pointer, int32, _Pointer, int32, int32)
+"""Arguments of the kernels that sum along rays: slices (slice, a, b, channel) in their border, sides of
+it, the number of the first slice and the one after the last; rays (projection, 10), how many; images
+(projection, j, k, channel) to add to, sides of them."""
+
+ADJOINT = (_Pointer, uint32, uint32, int32, int32, _Pointer, int32, _Pointer, int32, int32, int32)
+"""Arguments of the adjoint: pixels of images in a border of zeros, one before and two after, numbers of
+them from image to image and along j, sides of an image without border; where voxels land (projection, 8),
+on how many projections; the volume (x, y, z, channel) to add to, its sides."""
 
 BORDER = 2
 """Zeros around a slice of the forward kernel: what a ray may read that enters or leaves it, and rounding."""
@@ -42,6 +59,7 @@ BORDER = 2
 _LEAST_SLOPE = np.float32(1e-7)  # voxels a slice: none that matters, and none to divide by that is zero
 
 numba.config.CUDA_LOW_OCCUPANCY_WARNINGS = False  # type: ignore[attr-defined]  # small scans are no fault of anybody's
+
 
 def channels_held(channels: int) -> int:
     """Channels that a thread works on: the largest divisor of their number up to four."""
@@ -57,7 +75,7 @@ def parted(place):  # type: ignore[no-untyped-def]
 
 @numba.njit(inline="always")
 def crossed(start, slope, low, high, first, last):  # type: ignore[no-untyped-def]
-    """Narrow the slices [first, last), as floats, to those where a ray is between low and high; see `rays.reach`."""
+    """Narrow the slices [first, last) to where a ray is between low and high: `rays.reach` in floats."""
     steep = slope if abs(slope) > _LEAST_SLOPE else _LEAST_SLOPE
     one, other = (low - start) / steep, (high - start) / steep
     near, far = min(one, other), max(one, other)
@@ -65,22 +83,21 @@ def crossed(start, slope, low, high, first, last):  # type: ignore[no-untyped-de
 
 
 @cache
-def forward_kernel(channels: int) -> Any:
-    """Line sums of slices of so many channels.
+def compiled(kernel: Any, arguments: tuple[Any, ...]) -> Any:
+    """A kernel for the devices of this process."""
+    return cuda.jit(types.void(*arguments), fastmath=True)(kernel)
 
-    The kernel's arguments: slices (slice, a, b, channel) in a border of zeros, as one line; sides of a slice
-    with border; the first slice's number, and the one after the last; rays (projection, 10): start, by_j, by_k
-    and by_slice along a and along b, the length of a step, and a projection's number; images (projection, j,
-    k, channel) to add to.
-    """
+
+@cache
+def forward_kernel(channels: int) -> Any:
+    """Line sums of slices of so many channels; its arguments are `FORWARD`."""
     held = channels_held(channels)
     groups, to_next = int32(channels // held), uint64(channels)
 
-    @cuda.jit(fastmath=True)
-    def forward(slices, side_a, side_b, begin, end, rays, out):  # type: ignore[no-untyped-def]
+    def forward(slices, side_a, side_b, begin, end, rays, count, out, side_j, side_k):  # type: ignore[no-untyped-def]
         i, j = cuda.grid(2)
         k, first = i // groups, i % groups * held
-        if j >= out.shape[1] or k >= out.shape[2]:
+        if j >= side_j or k >= side_k:
             return
         along_j, along_k, border = float32(int32(j)), float32(int32(k)), float32(BORDER)
         end_a, end_b = float32(side_a - 2 * BORDER), float32(side_b - 2 * BORDER)
@@ -88,11 +105,12 @@ def forward_kernel(channels: int) -> Any:
         by_slice = uint32(uint32(side_a) * by_a)
         total = cuda.local.array(held, float32)
         n = cuda.blockIdx.z * TOGETHER
-        last = min(n + TOGETHER, rays.shape[0])
+        last = min(n + TOGETHER, count)
         while n < last:
-            slope_a, slope_b = rays[n, 3], rays[n, 7]
-            start_a = position(position(rays[n, 0], rays[n, 1], along_j), rays[n, 2], along_k)
-            start_b = position(position(rays[n, 4], rays[n, 5], along_j), rays[n, 6], along_k)
+            ray = n * RAYS
+            start_a = position(position(rays[ray], rays[ray + 1], along_j), rays[ray + 2], along_k)
+            start_b = position(position(rays[ray + 4], rays[ray + 5], along_j), rays[ray + 6], along_k)
+            slope_a, slope_b = rays[ray + 3], rays[ray + 7]
             low, high = crossed(start_a, slope_a, float32(-1), end_a, float32(begin), float32(end))
             low, high = crossed(start_b, slope_b, float32(-1), end_b, low, high)
             start_a, start_b = start_a + border, start_b + border
@@ -113,9 +131,10 @@ def forward_kernel(channels: int) -> Any:
                 s = int32(s + int32(1))
                 place += float32(1)
                 base = uint32(base + by_slice)
-            number = int32(rays[n, 9])
+            row = (uint64(int32(rays[ray + 9])) * uint64(side_j) + uint64(j)) * uint64(side_k)
+            pixel = (row + uint64(k)) * to_next + uint64(first)
             for c in range(held):
-                out[number, j, k, first + c] += total[c] * rays[n, 8]
+                out[pixel + uint64(c)] += total[c] * rays[ray + 8]
             n += 1
 
     return forward
@@ -123,17 +142,11 @@ def forward_kernel(channels: int) -> Any:
 
 @cache
 def adjoint_kernel(channels: int) -> Any:
-    """Sums of what lands on images of so many channels.
-
-    The kernel's arguments: pixels of images in a border of zeros, one before and two after, as one line;
-    numbers of them from image to image and along j; sides of an image without border; where voxels land
-    (projection, 8); the volume (x, y, z, channel) to add to.
-    """
+    """Sums of what lands on images of so many channels; its arguments are `ADJOINT`."""
     held = channels_held(channels)
     groups, to_next = int32(channels // held), uint64(channels)
 
-    @cuda.jit(fastmath=True)
-    def adjoint(pixels, by_image, by_j, side_j, side_k, landing, out):  # type: ignore[no-untyped-def]
+    def adjoint(pixels, by_image, by_j, side_j, side_k, landing, projections, out, side_x, side_y, side_z):  # type: ignore[no-untyped-def]
         shared = cuda.shared.array((HELD, LANDING), float32)
         total = cuda.local.array((VOXELS, held), float32)
         for v in range(VOXELS):
@@ -146,11 +159,11 @@ def adjoint_kernel(channels: int) -> Any:
         thread = cuda.threadIdx.y * cuda.blockDim.x + cuda.threadIdx.x
         threads = cuda.blockDim.x * cuda.blockDim.y
         image = uint32(first)
-        for begin in range(0, landing.shape[0], HELD):
-            count = int32(min(HELD, landing.shape[0] - begin))
+        for begin in range(0, projections, HELD):
+            count = int32(min(HELD, projections - begin))
             cuda.syncthreads()
             for at in range(thread, count * LANDING, threads):
-                shared[at // LANDING, at % LANDING] = landing[begin + at // LANDING, at % LANDING]
+                shared[at // LANDING, at % LANDING] = landing[begin * LANDING + at]
             cuda.syncthreads()
             n = int32(0)
             while n < count:
@@ -176,11 +189,13 @@ def adjoint_kernel(channels: int) -> Any:
                         here, there = here + uint64(1), there + uint64(1)
                 image = uint32(image + by_image)
                 n += int32(1)
-        if y < out.shape[1] and z < out.shape[2]:
+        if y < side_y and z < side_z:
             for v in range(VOXELS):
-                if x0 + v < out.shape[0]:
+                if x0 + v < side_x:
+                    row = (uint64(x0 + v) * uint64(side_y) + uint64(y)) * uint64(side_z)
+                    voxel = (row + uint64(z)) * to_next + uint64(first)
                     for c in range(held):
-                        out[x0 + v, y, z, first + c] += total[v, c]
+                        out[voxel + uint64(c)] += total[v, c]
 
     return adjoint
 
@@ -189,14 +204,12 @@ def adjoint_kernel(channels: int) -> Any:
 def spline_kernel() -> Any:
     """Line sums of cubic splines; see `splines`.
 
-    The kernel's arguments are those of the forward kernel of one channel, with coefficients in the border of
-    `splines` for voxels.
+    Its arguments are `FORWARD`, of one channel, with coefficients in the border of `splines` for voxels.
     """
 
-    @cuda.jit(fastmath=True)
-    def reproject(coefficients, side_a, side_b, begin, end, rays, out):  # type: ignore[no-untyped-def]
+    def reproject(coefficients, side_a, side_b, begin, end, rays, count, out, side_j, side_k):  # type: ignore[no-untyped-def]
         k, j = cuda.grid(2)
-        if j >= out.shape[1] or k >= out.shape[2]:
+        if j >= side_j or k >= side_k:
             return
         along_j, along_k, before = float32(int32(j)), float32(int32(k)), float32(BEFORE - 1)
         end_a, end_b = float32(side_a - AFTER), float32(side_b - AFTER)
@@ -204,11 +217,13 @@ def spline_kernel() -> Any:
         by_slice = uint32(uint32(side_a) * by_a)
         lines = cuda.local.array(4, float32)
         n = cuda.blockIdx.z * TOGETHER
-        last = min(n + TOGETHER, rays.shape[0])
+        last = min(n + TOGETHER, count)
         while n < last:
-            slope_a, slope_b = rays[n, 3], rays[n, 7]
-            start_a = position(position(rays[n, 0] + before, rays[n, 1], along_j), rays[n, 2], along_k)
-            start_b = position(position(rays[n, 4] + before, rays[n, 5], along_j), rays[n, 6], along_k)
+            ray = n * RAYS
+            start_a = position(position(rays[ray], rays[ray + 1], along_j), rays[ray + 2], along_k)
+            start_b = position(position(rays[ray + 4], rays[ray + 5], along_j), rays[ray + 6], along_k)
+            slope_a, slope_b = rays[ray + 3], rays[ray + 7]
+            start_a, start_b = start_a + before, start_b + before
             low, high = crossed(start_a, slope_a, float32(0), end_a, float32(begin), float32(end))
             low, high = crossed(start_b, slope_b, float32(0), end_b, low, high)
             s, end_s, total = int32(math.ceil(low)), int32(high), float32(0)
@@ -232,7 +247,8 @@ def spline_kernel() -> Any:
                 s = int32(s + int32(1))
                 place += float32(1)
                 base = uint32(base + by_slice)
-            out[int32(rays[n, 9]), j, k, 0] += total * rays[n, 8] / float32(36)
+            row = (uint64(int32(rays[ray + 9])) * uint64(side_j) + uint64(j)) * uint64(side_k)
+            out[row + uint64(k)] += total * rays[ray + 8] / float32(36)
             n += 1
 
     return reproject

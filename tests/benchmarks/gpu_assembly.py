@@ -7,21 +7,14 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from numba import cuda, types
+from numba import cuda
 
 from mumott_dask.projector import cuda_kernels
 
-LINE, TABLE, STACK = (types.Array(types.float32, ndim, "C") for ndim in (1, 2, 4))
-SIDE = types.int32
 KERNELS = {
-    "forward": (cuda_kernels.forward_kernel, (1,), (LINE, SIDE, SIDE, SIDE, SIDE, TABLE, STACK), 4),
-    "adjoint": (
-        cuda_kernels.adjoint_kernel,
-        (1,),
-        (LINE, types.uint32, types.uint32, SIDE, SIDE, TABLE, STACK),
-        4,
-    ),
-    "splines": (cuda_kernels.spline_kernel, (), (LINE, SIDE, SIDE, SIDE, SIDE, TABLE, STACK), 16),
+    "forward": (cuda_kernels.forward_kernel, (1,), cuda_kernels.FORWARD, 4),
+    "adjoint": (cuda_kernels.adjoint_kernel, (1,), cuda_kernels.ADJOINT, 4),
+    "splines": (cuda_kernels.spline_kernel, (), cuda_kernels.FORWARD, 16),
 }
 """Kernel, its channels, its signature, and the values that a sample loads."""
 
@@ -65,7 +58,7 @@ def tool(name):
 def cost(name, cc=(9, 0)):
     """What a sample costs in a kernel, for a compute capability."""
     make, channels, signature, loads = KERNELS[name]
-    ptx, _ = cuda.compile_ptx(make(*channels).py_func, signature, cc=cc, fastmath=True)
+    ptx, _ = cuda.compile_ptx(make(*channels), signature, cc=cc, fastmath=True)
     with tempfile.TemporaryDirectory() as folder:
         source, binary = Path(folder) / "kernel.ptx", Path(folder) / "kernel.cubin"
         source.write_text(ptx)
