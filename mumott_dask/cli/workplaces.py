@@ -24,6 +24,7 @@ class Workplace(NamedTuple):
     workers: int | None = None  #: processes to start on this machine
     scheduler: str | None = None  #: address of a running scheduler
     site: str | None = None  #: file that describes a site's SLURM
+    allocation: bool = False  #: whether to work on the nodes of the job that this runs in
     dry_run: bool = False  #: whether to show what would be submitted, and do nothing
 
 
@@ -53,6 +54,11 @@ def cluster_options(command: Callable[..., Any]) -> Callable[..., Any]:
             type=click.Path(),
             metavar="FILE",
             help="Work on jobs of SLURM's, as FILE describes the site.",
+        ),
+        click.option(
+            "--allocation",
+            is_flag=True,
+            help="Work on all nodes of the SLURM job that this runs in; --cluster says what there is to say.",
         ),
         click.option("--dry-run", is_flag=True, help="With --cluster, print the script of a job and stop."),
     )
@@ -91,19 +97,22 @@ def working_on(workplace: Workplace, gpus: bool = False) -> Iterator[Capacity | 
 
 
 def _check(workplace: Workplace) -> None:
-    if len([each for each in workplace[:3] if each is not None]) > 1:
+    slurm = workplace.site or workplace.allocation or None
+    if len([each for each in (workplace.workers, workplace.scheduler, slurm) if each is not None]) > 1:
         raise click.UsageError(
             "--workers, --scheduler and --cluster exclude each other: one starts workers here, one joins a "
             "cluster, one asks SLURM for it"
         )
-    if workplace.dry_run and workplace.site is None:
+    if workplace.dry_run and (workplace.site is None or workplace.allocation):
         raise click.UsageError("--dry-run needs --cluster, whose jobs it shows")
 
 
 def _client(workplace: Workplace, gpus: bool) -> Client:
     from mumott_dask import cluster
 
-    if workplace.site is not None:  # which says by itself where its dashboard is
+    if workplace.allocation:
+        return cluster.inside_allocation(workplace.site)
+    if workplace.site is not None:
         return cluster.slurm(workplace.site)
     if workplace.scheduler is not None:
         client = cluster.connect(workplace.scheduler)

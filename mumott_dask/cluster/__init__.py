@@ -4,6 +4,7 @@ In: numbers of workers and threads, a site's description, or a scheduler's addre
 :class:`distributed.Client`, made the active one, on which everything chunked is computed from then on.
 """
 
+from .allocations import inside_allocation as inside_allocation
 from .connecting import capacity as capacity
 from .connecting import connect as connect
 from .gpus import cuda as cuda

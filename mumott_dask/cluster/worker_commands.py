@@ -37,25 +37,24 @@ def protocol(site: Site) -> str:
     return site.protocol or ("tls" if site.security == "tls" else "tcp")
 
 
-def death_timeout() -> int:
-    """Seconds without a scheduler after which a worker ends."""
-    return _LOST
-
-
 def prologue(site: Site) -> list[str]:
-    """Lines of shell before a worker's command."""
+    """Lines of shell before the command of a job's workers."""
     # In the environment and not on the command line: dask cuda worker has no option for a lifetime.
     duration, stagger = lifetime(site.walltime)
-    settings = {
-        "NUMBA_NUM_THREADS": 1,  # a task computes on one thread
+    leaves = {
         "DASK_DISTRIBUTED__WORKER__LIFETIME__DURATION": f"{duration}s",
         "DASK_DISTRIBUTED__WORKER__LIFETIME__STAGGER": f"{stagger}s",
-        "DASK_DISTRIBUTED__WORKER__HTTP__ROUTES": "[]",  # other users of a node see nothing
     }
+    return [*environment_lines(site), *(f"export {name}={value}" for name, value in leaves.items())]
+
+
+def environment_lines(site: Site) -> list[str]:
+    """Lines of shell before the command of any workers."""
     return [
         *(f"module load {module}" for module in site.modules),
         *site.environment,
-        *(f"export {name}={value}" for name, value in settings.items()),
+        "export NUMBA_NUM_THREADS=1",  # a task computes on one thread
+        "export DASK_DISTRIBUTED__WORKER__HTTP__ROUTES=[]",  # other users of a node see nothing
     ]
 
 

@@ -2,6 +2,7 @@
 
 import importlib.util
 import os
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -63,3 +64,29 @@ def wait_until():
             time.sleep(0.1)
 
     return wait
+
+
+@pytest.fixture
+def without_gpus(tmp_path):
+    """An interpreter whose `dask_cuda` does not ask for a driver."""
+    path = tmp_path / "python"
+    path.write_text(
+        f'#!/bin/sh\nshift 2  # -m dask_cuda.cli\nexec {sys.executable} {HERE}/cuda_worker_without_gpus.py "$@"\n'
+    )
+    path.chmod(0o755)
+    return str(path)
+
+
+@pytest.fixture(scope="session")
+def everything():
+    """Jobs of anyone in the queue, as a function."""
+
+    def listed():
+        return subprocess.run(
+            ["squeue", "--noheader", "--format=%A %j %T", "--states=PENDING,RUNNING"],
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout.splitlines()
+
+    return listed

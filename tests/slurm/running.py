@@ -1,4 +1,4 @@
-"""A SLURM of our own on one machine, for tests: controller, one node, and munge to vouch for users.
+"""A SLURM of our own on one machine, for tests: controller, two nodes, and munge to vouch for users.
 
 ``python tests/slurm/running.py`` runs one until Ctrl-C, to try things by hand.
 """
@@ -9,6 +9,7 @@ import contextlib
 import os
 import shutil
 import socket
+import stat
 import subprocess
 import tempfile
 import time
@@ -16,24 +17,23 @@ from collections.abc import Iterator
 from pathlib import Path
 
 PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch")
-CPUS, GPUS, MEMORY = 16, 4, 16000  # of the node, whatever the machine has; memory in MB
+NODES, CPUS, GPUS, MEMORY = 2, 8, 4, 8000  # of each node, whatever the machine has; memory in MB
 
 _CONFIGURATION = """
 ClusterName=test
 SlurmctldHost={host}(127.0.0.1)
 SlurmctldPort={controller}
-SlurmdPort={node}
 SlurmUser=root
 SlurmdUser=root
 AuthType=auth/munge
 AuthInfo=socket={folder}/munge.socket
 CredType=cred/munge
 StateSaveLocation={folder}/state
-SlurmdSpoolDir={folder}/spool
+SlurmdSpoolDir={folder}/%n
 SlurmctldPidFile={folder}/slurmctld.pid
-SlurmdPidFile={folder}/slurmd.pid
+SlurmdPidFile={folder}/%n.pid
 SlurmctldLogFile={folder}/slurmctld.log
-SlurmdLogFile={folder}/slurmd.log
+SlurmdLogFile={folder}/%n.log
 ProctrackType=proctrack/linuxproc
 TaskPlugin=task/none
 SwitchType=switch/none
@@ -49,7 +49,7 @@ KillWait=5
 MinJobAge=60
 RequeueExit=99
 GresTypes=gpu
-NodeName={host} NodeAddr=127.0.0.1 CPUs={cpus} RealMemory={memory} Gres=gpu:{gpus} State=UNKNOWN
+NodeName=node[1-{nodes}] NodeHostname={host} NodeAddr=127.0.0.1 Port={ports} CPUs={cpus} RealMemory={memory} Gres=gpu:{gpus} State=UNKNOWN
 PartitionName=long Nodes=ALL Default=YES MaxTime=INFINITE DefMemPerCPU=100 State=UP
 PartitionName=closed Nodes=ALL MaxTime=INFINITE DefMemPerCPU=100 State=DOWN
 """
@@ -76,16 +76,16 @@ def running_slurm() -> Iterator[dict[str, str]]:
             "PATH": os.environ["PATH"] + ":/usr/sbin:/sbin",
         }
         _configure(folder)
+        log = stack.enter_context((folder / "daemons.log").open("a"))
         for line in (
             ["munged", "--foreground", "--force", f"--socket={folder}/munge.socket"]
             + [f"--{what}-file={folder}/munge.{what}" for what in ("key", "pid", "log", "seed")],
             ["slurmctld", "-D", "-i"],
-            ["slurmd", "-D", "-N", socket.gethostname()],
+            *(["slurmd", "-D", "-N", f"node{number}"] for number in range(1, NODES + 1)),
         ):
-            log = stack.enter_context((folder / f"{line[0]}.out").open("w"))
             process = subprocess.Popen(line, env=environment, stdout=log, stderr=log, start_new_session=True)
             stack.callback(_end, process)
-        _wait_for_node(folder, environment)
+        _wait_for_nodes(folder, environment)
         yield {name: environment[name] for name in ("SLURM_CONF", "PATH")}
         subprocess.run(
             ["scancel", "--quiet", "--user=root", "--signal=KILL", "--full"], env=environment, check=False
@@ -95,34 +95,41 @@ def running_slurm() -> Iterator[dict[str, str]]:
 
 def _configure(folder: Path) -> None:
     (folder / "state").mkdir()
-    (folder / "spool").mkdir()
+    for number in range(1, NODES + 1):
+        (folder / f"node{number}").mkdir()
     key = folder / "munge.key"
     key.write_bytes(os.urandom(128))
     key.chmod(0o600)
-    with socket.socket() as one, socket.socket() as other:
-        for each in (one, other):
-            each.bind(("127.0.0.1", 0))
-        controller, node = one.getsockname()[1], other.getsockname()[1]
+    controller, *ports = _free_ports(1 + NODES)
     (folder / "slurm.conf").write_text(
         _CONFIGURATION.format(
             host=socket.gethostname(),
             controller=controller,
-            node=node,
+            ports=",".join(map(str, ports)),
             folder=folder,
+            nodes=NODES,
             cpus=CPUS,
             gpus=GPUS,
             memory=MEMORY,
         )
     )
-    files = []
-    for number in range(GPUS):  # plain files, where a node has devices
-        files.append(folder / f"gpu{number}")
-        files[-1].touch()
-    (folder / "gres.conf").write_text("\n".join(f"Name=gpu File={file}" for file in files) + "\n")
+    files = [folder / f"gpu{number}" for number in range(GPUS)]
+    for file in files:
+        os.mknod(file, stat.S_IFCHR | 0o666, os.makedev(1, 3))  # as /dev/null: SLURM wants a device
+    lines = (f"Name=gpu File={file} Flags=nvidia_gpu_env\n" for file in files)
+    (folder / "gres.conf").write_text("".join(lines))
     (folder / "cgroup.conf").write_text("CgroupAutomount=no\nConstrainCores=no\nConstrainDevices=no\n")
 
 
-def _wait_for_node(folder: Path, environment: dict[str, str]) -> None:
+def _free_ports(count: int) -> list[int]:
+    with contextlib.ExitStack() as stack:
+        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for each in sockets:
+            each.bind(("127.0.0.1", 0))
+        return [each.getsockname()[1] for each in sockets]
+
+
+def _wait_for_nodes(folder: Path, environment: dict[str, str]) -> None:
     for _ in range(150):
         asked = subprocess.run(
             ["sinfo", "--noheader", "--partition=long", "--format=%T"],
@@ -131,11 +138,11 @@ def _wait_for_node(folder: Path, environment: dict[str, str]) -> None:
             text=True,
             check=False,
         )
-        if asked.stdout.strip() == "idle":
+        if asked.stdout.split() == ["idle"]:
             return
         time.sleep(0.2)
-    logs = "".join(path.read_text() for path in sorted(folder.glob("*.out")))
-    raise TimeoutError(f"no SLURM within 30 s: {asked.stdout}{asked.stderr}{logs}")
+    log = (folder / "daemons.log").read_text()
+    raise TimeoutError(f"no SLURM within 30 s: {asked.stdout}{asked.stderr}{log}")
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:

@@ -6,6 +6,7 @@ import stat
 import subprocess
 import sys
 import time
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -22,16 +23,6 @@ from mumott_dask.cluster.folders import read_scheduler
 OPTIONS = {"method": "optical-flow", "iterations": 4}
 
 
-def everything():
-    """Jobs of anyone in the queue."""
-    return subprocess.run(
-        ["squeue", "--noheader", "--format=%A %j %T", "--states=PENDING,RUNNING"],
-        capture_output=True,
-        text=True,
-        check=True,
-    ).stdout.splitlines()
-
-
 def folder_of(site):
     (folder,) = Path(site.shared).iterdir()
     return folder
@@ -43,7 +34,7 @@ def assert_aligned(found, scan):
         np.testing.assert_allclose(found[name], expected[name], rtol=0, atol=1e-4)
 
 
-def test_a_scan_is_aligned_on_two_jobs_of_which_one_is_cancelled(site, scan, wait_until):
+def test_a_scan_is_aligned_on_two_jobs_of_which_one_is_cancelled(site, scan, wait_until, everything):
     with cluster.slurm(replace(site, jobs=Jobs(2, 2)), dashboard_port=0) as client:
         folder = folder_of(site)
         assert cluster.capacity(client).threads == 2
@@ -85,7 +76,7 @@ def check_secrecy(client, folder):
         ({"sbatch": ("--no-such-option",)}, "SLURM: .*"),
     ],
 )
-def test_a_job_that_can_never_run_is_refused_and_none_is_left(site, change, expected):
+def test_a_job_that_can_never_run_is_refused_and_none_is_left(site, change, expected, everything):
     began = time.monotonic()
     with pytest.raises(ScanError, match=expected):
         cluster.slurm(replace(site, **change))
@@ -93,7 +84,7 @@ def test_a_job_that_can_never_run_is_refused_and_none_is_left(site, change, expe
     assert not everything()
 
 
-def test_a_job_that_never_starts_is_given_up_in_time(site):
+def test_a_job_that_never_starts_is_given_up_in_time(site, everything):
     began = time.monotonic()
     with pytest.raises(ScanError, match=r"no worker came within 1 s: job \d+ is pending \(PartitionDown\)"):
         cluster.slurm(replace(site, partition="closed", start_timeout=1), dashboard_port=0)
@@ -101,7 +92,7 @@ def test_a_job_that_never_starts_is_given_up_in_time(site):
     assert not everything()
 
 
-def test_jobs_that_fail_are_told_with_what_they_said(site, monkeypatch):
+def test_jobs_that_fail_are_told_with_what_they_said(site, monkeypatch, everything):
     monkeypatch.setattr("mumott_dask.cluster.slurm_jobs._LOOKS", (0.2, 0.2))
     broken = replace(site, environment=("echo this module is not here; exit 3",))
     with pytest.raises(ScanError, match=r"job \d+ ended before its workers came: this module is not here"):
@@ -115,7 +106,7 @@ from mumott_dask import cluster
 from mumott_dask.cluster import Jobs, Site
 
 site = Site(
-    cores=16, workers=1, memory=2**30, partition="long", interface="lo", shared=sys.argv[1], jobs=Jobs(3, 3)
+    cores=8, workers=1, memory=2**30, partition="long", interface="lo", shared=sys.argv[1], jobs=Jobs(4, 4)
 )
 if __name__ == "__main__":
     with cluster.slurm(site, dashboard_port=0) as client:
@@ -124,8 +115,8 @@ if __name__ == "__main__":
 """
 
 
-def test_a_driver_that_is_killed_leaves_no_jobs(queue, tmp_path, wait_until):
-    """Of its three jobs, the node has room for one: the others wait in the queue."""
+def test_a_driver_that_is_killed_leaves_no_jobs(queue, tmp_path, wait_until, everything):
+    """Of its four jobs, the nodes have room for two: the others wait in the queue."""
     (tmp_path / "driver.py").write_text(DRIVER)
     line = [sys.executable, str(tmp_path / "driver.py"), str(tmp_path / "shared")]
     with subprocess.Popen(line, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as driver:
@@ -137,6 +128,26 @@ def test_a_driver_that_is_killed_leaves_no_jobs(queue, tmp_path, wait_until):
     assert {path.suffix for path in folder.iterdir()} <= {".log"}
 
 
+def test_each_gpu_of_each_job_has_one_worker(site, without_gpus, wait_until):
+    pytest.importorskip("dask_cuda")
+    gpus = replace(site, gpus=2, cores=2, jobs=Jobs(2, 2), memory=2**30, python=without_gpus)
+    with cluster.slurm(gpus, dashboard_port=0) as client:
+        wait_until(lambda: len(client.nthreads()) == 4)
+        assert set(client.nthreads().values()) == {1}
+        assert cluster.capacity(client).threads == 4
+        name = folder_of(site).name
+        workers = client.scheduler_info(n_workers=-1)["workers"].values()
+        assert {worker["name"] for worker in workers} == {f"{name}-{j}-{i}" for j in (0, 1) for i in (0, 1)}
+        first = [
+            seen.split(",")[0] for seen in client.run(lambda: os.environ["CUDA_VISIBLE_DEVICES"]).values()
+        ]
+        jobs = client.run(lambda: os.environ["SLURM_JOB_ID"]).values()
+        hosts = client.run(lambda: os.environ["SLURMD_NODENAME"]).values()
+        assert len(set(zip(hosts, first, strict=True))) == 4  # no GPU twice
+        assert sorted(Counter(jobs).values()) == [2, 2]
+
+
+@pytest.mark.slow
 def test_without_tls_where_the_site_says_so(site):
     with cluster.slurm(replace(site, security="none"), dashboard_port=0) as client:
         assert client.scheduler.address.startswith("tcp://")
