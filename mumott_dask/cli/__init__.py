@@ -12,6 +12,7 @@ from mumott_dask._version import __version__
 from .alignments import align_command, compare_command
 from .campaigns import campaign_command
 from .demonstration import demo_command
+from .drivers import attach_command, stop_command
 from .running import Commands
 from .scans import convert_command, info_command
 from .simulations import simulate_command
@@ -43,5 +44,7 @@ for command in (
     validate_command,
     simulate_command,
     campaign_command,
+    attach_command,
+    stop_command,
 ):
     main.add_command(command)

@@ -14,6 +14,7 @@ from mumott_dask.errors import ScanError, ScanWarning
 
 INTERRUPTED = 130
 BAD_INPUT = 2
+TYPED = "mumott_dask.typed"  # arguments of the command, in the context
 _SAID = (
     "mumott_dask.alignment.checkpoint",
     "mumott_dask.cluster.schedulers",
@@ -30,6 +31,11 @@ class Commands(click.Group):
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Names in the order in which they were added."""
         return list(self.commands)
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Keep what was typed, for a driver that is to run it elsewhere."""
+        ctx.meta.setdefault(TYPED, list(args))
+        return super().parse_args(ctx, args)
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run a command."""

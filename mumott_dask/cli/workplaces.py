@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 import click
 
 from .options import Decorator
-from .running import say
+from .running import TYPED, say
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -25,6 +25,7 @@ class Workplace(NamedTuple):
     scheduler: str | None = None  #: address of a running scheduler
     site: str | None = None  #: file that describes a site's SLURM
     allocation: bool = False  #: whether to work on the nodes of the job that this runs in
+    submit: bool = False  #: whether to let a SLURM job of its own do it, and not to wait
     dry_run: bool = False  #: whether to show what would be submitted, and do nothing
 
 
@@ -60,6 +61,11 @@ def cluster_options(command: Callable[..., Any]) -> Callable[..., Any]:
             is_flag=True,
             help="Work on all nodes of the SLURM job that this runs in; --cluster says what there is to say.",
         ),
+        click.option(
+            "--submit",
+            is_flag=True,
+            help="With --cluster, leave everything to a job that outlives this login; see attach and stop.",
+        ),
         click.option("--dry-run", is_flag=True, help="With --cluster, print the script of a job and stop."),
     )
     decorated: Callable[..., Any] = at_a_workplace
@@ -86,6 +92,8 @@ def working_on(workplace: Workplace, gpus: bool = False) -> Iterator[Capacity | 
     _check(workplace)
     if workplace.dry_run:
         _show_script(workplace)
+    if workplace.submit:
+        _submit(workplace)
     if not any(workplace):
         yield None
         return
@@ -103,8 +111,8 @@ def _check(workplace: Workplace) -> None:
             "--workers, --scheduler and --cluster exclude each other: one starts workers here, one joins a "
             "cluster, one asks SLURM for it"
         )
-    if workplace.dry_run and (workplace.site is None or workplace.allocation):
-        raise click.UsageError("--dry-run needs --cluster, whose jobs it shows")
+    if (workplace.dry_run or workplace.submit) and (workplace.site is None or workplace.allocation):
+        raise click.UsageError("--dry-run and --submit need --cluster, whose jobs they are about")
 
 
 def _client(workplace: Workplace, gpus: bool) -> Client:
@@ -127,3 +135,14 @@ def _show_script(workplace: Workplace) -> NoReturn:
 
     click.echo(cluster.job_script(cluster.read_site(str(workplace.site))), nl=False)
     click.get_current_context().exit()
+
+
+def _submit(workplace: Workplace) -> NoReturn:
+    from mumott_dask import cluster
+    from mumott_dask.cluster import drivers
+
+    context = click.get_current_context()
+    site = cluster.read_site(str(workplace.site))
+    folder = drivers.submit_driver(site, [each for each in context.meta[TYPED] if each != "--submit"])
+    say(f"submitted; mumott-dask attach {folder} shows how it goes, mumott-dask stop {folder} ends it")
+    context.exit()

@@ -7,6 +7,7 @@ import logging
 import math
 import warnings
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 from distributed import Client, default_client
@@ -17,6 +18,8 @@ from mumott_dask.errors import ScanError, ScanWarning
 from mumott_dask.placement import workers_of
 from mumott_dask.scan import Capacity
 
+from .folders import read_scheduler
+
 log = logging.getLogger(__name__)
 
 
@@ -26,7 +29,8 @@ def connect(address: str, timeout: float = 10.0) -> Client:
     Parameters
     ----------
     address : str
-        Such as ``tcp://10.0.0.1:8786``; what ``dask scheduler`` prints when it starts.
+        Such as ``tcp://10.0.0.1:8786``; what ``dask scheduler`` prints when it starts. Or the folder of a
+        cluster on SLURM, which holds its address and the credentials for it.
     timeout : float, seconds
         How long to try.
 
@@ -50,14 +54,18 @@ def connect(address: str, timeout: float = 10.0) -> Client:
     >>> with connect("tcp://10.0.0.1:8786") as client:  # doctest: +SKIP
     ...     result = align(open_scan("scan.zarr", chunks=64))
     """
-    found = _identity(address, timeout)
+    security = None
+    if address and Path(str(address)).exists():
+        told, security = read_scheduler(address)
+        address = told["address"]
+    found = _identity(address, timeout, security)
     if found.get("type") != "Scheduler":
         raise ScanError(f"{address}: is a Dask {str(found.get('type')).lower()}, expected a scheduler")
     if not found["workers"]:
         warnings.warn(
             f"{address}: the scheduler has no workers yet, the work waits for one", ScanWarning, stacklevel=2
         )
-    client = Client(address, timeout=timeout)
+    client = Client(address, timeout=timeout, security=security)
     log.info("connected to %s, dashboard at %s", client, client.dashboard_link)
     return client
 
@@ -99,7 +107,7 @@ def capacity(client: Client | None = None) -> Capacity:
     return Capacity(max(planned, sum(worker.threads for worker in workers)), min(shares, default=math.inf))
 
 
-def _identity(address: str, timeout: float) -> dict[str, Any]:
+def _identity(address: str, timeout: float, security: Security | None) -> dict[str, Any]:
     """Ask what answers at an address what it is.
 
     Before there is a client: one that fails to connect goes on trying, and complains when it is collected.
@@ -108,7 +116,7 @@ def _identity(address: str, timeout: float) -> dict[str, Any]:
         raise ScanError(f"address is {address!r}, expected one such as 'tcp://10.0.0.1:8786'")
     with ThreadPoolExecutor(1) as thread:  # a notebook's own thread already runs an event loop
         try:
-            return thread.submit(asyncio.run, _ask(address, timeout)).result()
+            return thread.submit(asyncio.run, _ask(address, timeout, security)).result()
         except (ValueError, TypeError) as error:
             raise ScanError(
                 f"{address!r} is no scheduler's address ({error}), expected one such as 'tcp://10.0.0.1:8786'"
@@ -119,7 +127,7 @@ def _identity(address: str, timeout: float) -> dict[str, Any]:
             ) from error
 
 
-async def _ask(address: str, timeout: float) -> dict[str, Any]:
-    arguments = Security().get_connection_args("client")
+async def _ask(address: str, timeout: float, security: Security | None) -> dict[str, Any]:
+    arguments = (security or Security()).get_connection_args("client")
     async with rpc(address, timeout=timeout, connection_args=arguments) as scheduler:
         return dict(await asyncio.wait_for(scheduler.identity(), timeout))

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 import mumott_dask
+import mumott_dask as md
 
 PROJECT = """
 import numba, numpy as np
@@ -58,3 +59,22 @@ def test_kernels_are_kept_in_scratch_where_install_and_home_are_read_only(read_o
     assert outcome.returncode == 0, outcome.stderr
     assert Path(outcome.stdout.strip()).parent == scratch
     assert list(scratch.rglob("*.nbi"))
+
+
+@pytest.mark.slow
+def test_a_shared_read_only_install_aligns_on_workers(read_only_install):
+    scratch = read_only_install / "scratch"
+    md.write_scan(md.simulate((24, 20), tilts=2, rotations=15, seed=1), scratch / "scan.zarr")
+    environment = {
+        "PATH": os.environ["PATH"],
+        "HOME": str(read_only_install / "home"),
+        "TMPDIR": str(scratch),
+        "PYTHONPATH": str(read_only_install / "site"),
+        "PYTHONDONTWRITEBYTECODE": "1",
+    }
+    line = [sys.executable, "-m", "mumott_dask", "align", "scan.zarr", "--workers", "2", "--quiet"]
+    command = without_a_say([*line, "--method", "optical-flow", "--iterations", "2"])
+    outcome = subprocess.run(command, env=environment, cwd=scratch, capture_output=True, text=True)
+    assert outcome.returncode == 0, outcome.stderr
+    assert (scratch / "scan.aligned.zarr").is_dir()
+    assert not list((read_only_install / "home").iterdir())

@@ -26,10 +26,13 @@ def batch(queue, tmp_path, wait_until):
     environment = os.environ | {"PATH": f"{python}:{os.environ['PATH']}", "HOME": str(tmp_path)}
     log = tmp_path / "batch.log"
 
-    def submitted(script, *arguments, **options):
+    def submitted(script, *arguments, wait=True, **options):
         asked = [f"--{name.replace('_', '-')}={value}" for name, value in options.items()]
         line = ["sbatch", "--parsable", f"--output={log}", *asked, str(script), *map(str, arguments)]
         job = subprocess.run(line, env=environment, capture_output=True, text=True, check=True).stdout.strip()
+
+        if not wait:
+            return job
 
         def ended():
             told = subprocess.run(
@@ -69,6 +72,20 @@ def test_a_script_aligns_a_scan(batch, scan, tmp_path, without_gpus, script, nod
     expected = md.align(scan, method="optical-flow", iterations=3)
     for name in ("j_offset", "k_offset"):
         np.testing.assert_allclose(md.open_alignment(result)[name], expected[name], rtol=0, atol=1e-4)
+
+
+@pytest.mark.slow
+def test_a_script_whose_time_runs_out_goes_on_from_its_checkpoint(batch, tmp_path, wait_until):
+    """A scan that takes longer than two minutes; SLURM sends the signal one to two minutes before the end."""
+    md.write_scan(md.simulate((56, 52), tilts=3, rotations=40, seed=1), tmp_path / "scan.zarr")
+    (tmp_path / "site.yaml").write_text("cores: 1\nmemory: 1GB\nworkers: 1\ninterface: lo\n")
+    line = [tmp_path / "scan.zarr", "--output", tmp_path / "result.zarr", "--cluster", tmp_path / "site.yaml"]
+    line += ["--chunks", "8", "--method", "optical-flow", "--iterations", "1000", "--tolerance", "1e-9"]
+    options = {"nodes": 1, "cpus_per_task": 1, "mem": "1500M", "time": 2, "signal": "B:USR1@60"}
+    job = batch(SCRIPTS / "cpu_nodes.sh", *line, wait=False, **options)
+    log = tmp_path / "batch.log"
+    wait_until(lambda: log.exists() and "goes on after iteration" in log.read_text(), 300)
+    subprocess.run(["scancel", job], check=True)
 
 
 LOOK = """

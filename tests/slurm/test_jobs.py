@@ -148,6 +148,29 @@ def test_each_gpu_of_each_job_has_one_worker(site, without_gpus, wait_until):
 
 
 @pytest.mark.slow
+def test_workers_hand_on_what_they_hold_before_their_time_is_over(site, monkeypatch, tmp_path, wait_until):
+    """Two jobs of two minutes each, one twenty seconds after the other; what they computed is used later."""
+    monkeypatch.setattr("mumott_dask.cluster.slurm_jobs._LOOKS", (1.0, 1.0))
+
+    def compute(number):
+        (tmp_path / f"{number}-{time.time()}").touch()
+        return number**2
+
+    with cluster.slurm(replace(site, walltime=120), dashboard_port=0) as client:
+        (first,) = commands.queued(folder_of(site).name)
+        time.sleep(20)
+        client.cluster.scale(jobs=2)
+        wait_until(lambda: len(client.nthreads()) == 2)
+        results = client.map(compute, range(10))
+        wait_until(lambda: first not in commands.queued(folder_of(site).name), 120)
+        told = subprocess.run(["scontrol", "show", "job", first], capture_output=True, text=True, check=True)
+        assert "JobState=COMPLETED" in told.stdout  # and not TIMEOUT
+        wait_until(lambda: len(client.nthreads()) == 2)  # another has come
+        assert client.gather(results) == [number**2 for number in range(10)]
+    assert len(list(tmp_path.glob("*-*"))) == 10  # nothing was computed twice
+
+
+@pytest.mark.slow
 def test_without_tls_where_the_site_says_so(site):
     with cluster.slurm(replace(site, security="none"), dashboard_port=0) as client:
         assert client.scheduler.address.startswith("tcp://")
