@@ -7,7 +7,18 @@ else.
 
 from .catalogue import campaign_table
 from .manifest import read_manifest
+from .plan import Estimate, Plan, plan_campaign
 from .running import run_campaign
 from .samples import Limits, Manifest, Sample
 
-__all__ = ["Limits", "Manifest", "Sample", "campaign_table", "read_manifest", "run_campaign"]
+__all__ = [
+    "Estimate",
+    "Limits",
+    "Manifest",
+    "Plan",
+    "Sample",
+    "campaign_table",
+    "plan_campaign",
+    "read_manifest",
+    "run_campaign",
+]

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 from mumott_dask.scan.atomic import replacing
 
 from .samples import Manifest, Sample
-from .state import Record, State
+from .state import DONE, Record, State
+from .verdicts import verdicts
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -18,10 +19,12 @@ FILE = "catalogue.parquet"
 WAITING = "waiting"
 
 _COLUMNS = {
-    **dict.fromkeys(("sample", "status", "error", "path", "sha256", "settings"), "string"),
+    **dict.fromkeys(("sample", "status", "verdict", "why", "error", "path", "sha256", "settings"), "string"),
     **dict.fromkeys(("projections", "j", "k"), "Int64"),
     **{"converged": "boolean", "reason": "string", "iterations": "Int64"},
-    **dict.fromkeys(("largest_step", "residual", "signal", "j_std", "k_std", "truth_rms"), "Float64"),
+    **dict.fromkeys(
+        ("largest_step", "residual", "noise", "signal", "j_std", "k_std", "truth_rms"), "Float64"
+    ),
     **{"wrong": "Int64", "validation": "string", "validation_reason": "string"},
     **dict.fromkeys(("align_seconds", "reconstruct_seconds", "seconds"), "Float64"),
     "memory": "Int64",
@@ -40,16 +43,22 @@ def campaign_table(manifest: Manifest) -> pd.DataFrame:
     -------
     DataFrame
         A row for each sample, in the manifest's order: `sample`, `status` (``"done"``, ``"failed"`` or
-        ``"waiting"``), `error`, `path` and `sha256` of the scan, `settings` (JSON), `projections`, `j`, `k`,
-        `converged` and `reason`, `iterations`, `largest_step` (pixels), `residual` and `signal` (RMS, in its
-        unit), `j_std` and `k_std` (medians, pixels), `truth_rms` (pixels) of simulated scans, `wrong` (number
-        of projections), `validation` and its reason where it was asked for, `seconds`, `memory`
-        (bytes), `versions` (JSON), `commit`, `host`, `date`; and a column for each setting of a sweep.
+        ``"waiting"``), `verdict` (``"pass"``, ``"look"`` or ``"fail"``) and `why`, `error`, `path` and
+        `sha256` of the scan, `settings` (JSON), `projections`, `j`, `k`, `converged` and `reason`,
+        `iterations`, `largest_step` (pixels), `residual`, its `noise`, and `signal` (RMS, in its unit),
+        `j_std` and `k_std` (medians, pixels), `truth_rms` (pixels) of simulated scans, `wrong` (number of
+        projections), `validation` and its reason where it was asked for, `seconds`, `memory` (bytes),
+        `versions` (JSON), `commit`, `host`, `date`; and a column for each setting of a sweep.
     """
     import pandas as pd
 
     state = State(manifest.directory)
-    rows = [_row(sample, state.record(sample)) for sample in manifest.samples]
+    records = [state.record(sample) for sample in manifest.samples]
+    rows = list(map(_row, manifest.samples, records))
+    done = [(n, record) for n, record in enumerate(records) if record and record["status"] == DONE]
+    given = verdicts([(record["variant"], record["result"]) for _, record in done])
+    for (n, _), verdict in zip(done, given, strict=True):
+        rows[n] |= verdict._asdict()
     variants = pd.DataFrame([dict(sample.variant) for sample in manifest.samples])
     return pd.DataFrame(rows, columns=list(_COLUMNS)).astype(_COLUMNS).join(variants)
 

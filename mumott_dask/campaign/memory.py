@@ -13,7 +13,7 @@ import xarray as xr
 from mumott_dask.placement import told_by_workers
 
 _STATUS, _CLEAR = Path("/proc/self/status"), Path("/proc/self/clear_refs")
-_FIXED = 300e6  # bytes: Python, its packages and the compiled kernels
+_FIXED = 340e6  # bytes: Python, its packages and the compiled kernels
 _IMAGES, _VOLUMES = 5, 6  # times the float32 of all images, and of a volume, that are held at most
 
 

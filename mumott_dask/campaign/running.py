@@ -17,8 +17,8 @@ from mumott_dask.scan.chunk_sizes import Chunks
 
 from .catalogue import write_catalogue
 from .samples import Manifest, Sample
-from .state import Record, State
-from .work import LARGE, not_processed, processed, processed_in_chunks
+from .state import LARGE, Record, State
+from .work import not_processed, processed, processed_in_chunks
 
 Watch = Callable[[int, int, Record], None]
 

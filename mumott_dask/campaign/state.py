@@ -27,6 +27,7 @@ Record = dict[str, Any]
 """What came of a sample; see `work.processed`."""
 
 ATTRIBUTE = "campaign"
+DONE, FAILED, LARGE = "done", "failed", "large"
 
 
 class State:
@@ -84,7 +85,7 @@ class State:
         """
         record = self.record(sample)
         if record is not None and self._holds(record, sample):
-            return record["status"] == "failed" and retry_failed
+            return record["status"] == FAILED and retry_failed
         stored = self._stored(sample)
         if stored is None or not self._holds(stored, sample):
             return True
@@ -95,7 +96,7 @@ class State:
         """Whether a record is that of a sample as it is now."""
         if record["settings"] != sample.settings or record["path"] != str(sample.path):
             return False
-        if record["status"] == "done" and not (self.store(sample) / "zarr.json").is_file():
+        if record["status"] == DONE and not (self.store(sample) / "zarr.json").is_file():
             return False
         try:
             now = stamp(sample.path)

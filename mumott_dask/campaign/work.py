@@ -29,11 +29,10 @@ from .fingerprint import sha256, stamp
 from .memory import held_at_most, memory_needed
 from .provenance import provenance
 from .samples import Sample
-from .state import ATTRIBUTE, Record
+from .state import ATTRIBUTE, DONE, FAILED, LARGE, Record
 
 log = logging.getLogger(__name__)
 
-DONE, FAILED, LARGE = "done", "failed", "large"
 _OF_ITSELF = 0.5  # share of a machine's memory that a sample may take in a process that is no worker
 
 
@@ -56,7 +55,7 @@ def processed(sample: Sample, store: Path, limit: int | None = None) -> Record:
         `traceback`) or ``"large"``; `size`, `time` and `sha256` of the scan; `result` (see `described`),
         `seconds`, `memory` (bytes, that the process held at most), `versions`, `commit`, `host`, `date`.
     """
-    return _recorded(sample, store, None, min(_room(), math.inf if limit is None else limit))
+    return _recorded(sample, store, None, room(limit))
 
 
 def processed_in_chunks(sample: Sample, store: Path, chunks: Chunks) -> Record:
@@ -82,13 +81,13 @@ def opened(sample: Sample, chunks: Chunks = "auto") -> xr.Dataset:
     return scan if sample.bin == 1 else bin_scan(scan, sample.bin)
 
 
-def _recorded(sample: Sample, store: Path, chunks: Chunks, room: float) -> Record:
+def _recorded(sample: Sample, store: Path, chunks: Chunks, limit: float) -> Record:
     began, record = time.monotonic(), _begun(sample)
     try:
         before = stamp(sample.path)
         record |= before._asdict()
         scan = opened(sample, chunks or "auto")
-        if memory_needed(scan) > room:
+        if memory_needed(scan) > limit:
             return {**record, "status": LARGE}
         with held_at_most(on_workers=chunks is not None) as held:
             if chunks is None:
@@ -161,10 +160,11 @@ def _told(error: BaseException) -> Record:
     return {"status": FAILED, "error": line, "traceback": "".join(traceback.format_exception(error))}
 
 
-def _room() -> float:
-    """Bytes that this thread may take: its share of its worker's memory."""
+def room(limit: int | None = None) -> float:
+    """Bytes that a sample may need in this thread: its share of its worker's memory, or a lower limit."""
     try:
         worker = get_worker()
+        share = (worker.memory_manager.memory_limit or MEMORY_LIMIT) / worker.state.nthreads
     except ValueError:
-        return _OF_ITSELF * MEMORY_LIMIT
-    return (worker.memory_manager.memory_limit or MEMORY_LIMIT) / worker.state.nthreads
+        share = _OF_ITSELF * MEMORY_LIMIT
+    return min(share, math.inf if limit is None else limit)

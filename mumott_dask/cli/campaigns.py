@@ -29,16 +29,20 @@ def campaign_command() -> None:
 
 @campaign_command.command("run", epilog="Example: mumott-dask campaign run bones.yaml --workers 8")
 @click.argument("manifest", type=click.Path())
+@click.option("--plan", is_flag=True, help="Say what memory, disk and time it will take, and stop.")
 @cluster_options
 @quiet_option
 @click.pass_context
-def run_command(ctx: click.Context, manifest: str, workplace: Workplace, quiet: bool) -> None:
+def run_command(ctx: click.Context, manifest: str, plan: bool, workplace: Workplace, quiet: bool) -> None:
     """Work on the samples of MANIFEST that are missing, or whose scan or settings have changed.
 
     What goes wrong with a sample is told in its row of the table, and stops nothing else. Ctrl-C stops; the
     same command goes on.
     """
-    _run(ctx, manifest, workplace, quiet)
+    if plan:
+        _plan(manifest, workplace)
+    else:
+        _run(ctx, manifest, workplace, quiet)
 
 
 @campaign_command.command("retry", epilog="Example: mumott-dask campaign retry bones.yaml --failed")
@@ -81,6 +85,36 @@ def _run(
     click.echo(f"{_counts(campaign_table(manifest))}: {manifest.directory}")
 
 
+def _plan(path: str, workplace: Workplace) -> None:
+    from mumott_dask.campaign import plan_campaign, read_manifest
+
+    from .summaries import text
+
+    manifest = read_manifest(path)
+    with working_on(workplace):
+        plan = plan_campaign(manifest)
+    unreadable = [each for each in plan.estimates if each.error]
+    alone = sum(each.alone for each in plan.estimates)
+    rows = [
+        (
+            "samples",
+            f"{len(plan.estimates)} to work on, of {plan.samples}; {len(unreadable)} can't be opened",
+        ),
+        (
+            "memory",
+            f"{plan.memory / 1e9:.2f} GB at most for one; {alone} don't fit, and have all workers alone",
+        ),
+        ("disk", f"{plan.disk / 1e9:.3g} GB in {manifest.directory}"),
+        ("time", f"{_time(plan.hours)}, {plan.threads} at once"),
+        *(("" if n else "unreadable", _plain(str(each.error))) for n, each in enumerate(unreadable)),
+    ]
+    click.echo(text(rows))
+
+
+def _time(hours: float) -> str:
+    return f"{hours:.1f} hours" if hours >= 1 else f"{60 * hours:.1f} minutes"
+
+
 def _watch(shown: Display) -> Callable[[int, int, dict[str, Any]], None]:
     failed = 0
 
@@ -93,13 +127,15 @@ def _watch(shown: Display) -> Callable[[int, int, dict[str, Any]], None]:
 
 
 def _counts(table: pd.DataFrame) -> str:
-    counts = Counter(table["status"])
+    counts = Counter(table["verdict"].fillna(table["status"]))
     return f"{len(table)} samples: {', '.join(f'{count} {status}' for status, count in counts.items())}"
 
 
 def _lines(table: pd.DataFrame) -> list[str]:
     """A line for each sample, and a heading."""
-    rows: list[tuple[str, ...]] = [("sample", "status", "iterations", "residual", "error bar", "seconds", "")]
+    rows: list[tuple[str, ...]] = [
+        ("sample", "status", "verdict", "iterations", "residual", "error bar", "seconds", "")
+    ]
     known = table.astype(object).where(table.notna(), None)
     rows += [_cells(row) for row in known.to_dict("records")]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
@@ -111,11 +147,12 @@ def _cells(row: dict[str, Any]) -> tuple[str, ...]:
     return (
         _plain(row["sample"]),
         row["status"],
+        row["verdict"] or "",
         _number(row["iterations"], "d"),
         _number(row["residual"], ".5f"),
         _number(max(bars, default=None), ".4f"),
         _number(row["seconds"], ".1f"),
-        _plain(row["error"] or (row["reason"] if row["converged"] is False else "")),
+        _plain(row["error"] or row["why"] or ""),
     )
 
 

@@ -25,13 +25,22 @@ def test_a_campaign_is_run_and_looked_at(invoke, manifest):
     before = invoke("campaign", "status", manifest).output
     assert before.endswith("3 samples: 3 waiting\n")
     said = invoke("campaign", "run", manifest)
-    assert "3 samples: 2 done, 1 failed: " in said.output
+    assert "3 samples: 2 look, 1 failed: " in said.output
     assert "3/3 samples, 1 failed  broken" in said.output
     lines = invoke("campaign", "status", manifest).output.splitlines()
-    assert lines[0].split() == ["sample", "status", "iterations", "residual", "error", "bar", "seconds"]
-    assert lines[1].split()[:3] == ["bone", "done", "3"]
+    assert lines[0].split() == [
+        "sample",
+        "status",
+        "verdict",
+        "iterations",
+        "residual",
+        "error",
+        "bar",
+        "seconds",
+    ]
+    assert lines[1].split()[:4] == ["bone", "done", "look", "3"]
     assert f"{manifest.parent}/broken.h5: is not an HDF5 file" in lines[3]
-    assert invoke("campaign", "run", manifest, "--quiet").output.startswith("3 samples: 2 done, 1 failed: ")
+    assert invoke("campaign", "run", manifest, "--quiet").output.startswith("3 samples: 2 look, 1 failed: ")
 
 
 def test_what_failed_is_tried_again(invoke, manifest, hdf5_path):
@@ -40,7 +49,7 @@ def test_what_failed_is_tried_again(invoke, manifest, hdf5_path):
     (manifest.parent / "broken.h5").symlink_to(hdf5_path)
     said = invoke("campaign", "retry", manifest, "--failed")
     assert "1/1 samples, 0 failed  broken" in said.output
-    assert "3 samples: 3 done" in said.output
+    assert "3 samples: 3 look" in said.output
 
 
 def test_a_mistake_in_a_manifest_is_one_line(command, manifest):
@@ -61,5 +70,5 @@ def test_a_campaign_that_was_stopped_goes_on(command, manifest, number):
     if number == signal.SIGINT:
         assert "interrupted: 3 samples: " in rest
     done = command("campaign", "run", manifest, "--quiet")
-    assert done.stdout.startswith("3 samples: 2 done, 1 failed: "), done.stderr
+    assert done.stdout.startswith("3 samples: 2 look, 1 failed: "), done.stderr
     assert open_alignment(manifest.with_suffix(".campaign") / "samples" / "bone.zarr").sizes["iteration"] == 3
