@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -158,7 +157,7 @@ def align_command(
     with working_on(workplace, backend == "gpu") as capacity:
         opened = opened_scan(scan, capacity, chunks)
         began = time.monotonic()
-        with nullcontext() if quiet else watch_alignment() as watch:
+        with watch_alignment(name=Path(scan).name, show=not quiet) as watch:
             result = align(
                 opened, backend=backend, checkpoint=path, overwrite=overwrite, watch=watch, **settings
             )
@@ -169,6 +168,8 @@ def align_command(
     if result.attrs["reason"] == "interrupted":
         say(f"interrupted: the last whole iteration is in {path}, not converged; the same command goes on")
         ctx.exit(INTERRUPTED)
+    if result.attrs["reason"] == "stopped":
+        say(f"stopped: the last iteration is in {path}, not converged; the same command goes on")
 
 
 @click.command(

@@ -4,6 +4,7 @@ In: the records that the loops yield, or Dask's own counts. Out: a progress bar 
 elsewhere. The rooms below know nothing of it: they call whoever watches, or let Dask be watched.
 """
 
+from .plugin import page as page
 from .progress import watch_alignment as watch_alignment
 from .progress import watch_computation as watch_computation
 from .progress import watch_reconstruction as watch_reconstruction

@@ -19,6 +19,9 @@ class Display(Protocol):
     def show(self, text: str, done: float, total: float) -> None:
         """Show a line of text and the share of the work that is done."""
 
+    def tell(self, text: str) -> None:
+        """Print a line that stays."""
+
 
 class Pace:
     """Time left, at the pace of the last step (iterations slow down from coarse to fine) or of all of them.
@@ -36,7 +39,7 @@ class Pace:
         seconds = (now - self._time) / step * (total - done) if self._done and step > 0 else 0.0
         if self._of_last_step or not self._done:
             self._time, self._done = now, done
-        return f"at most {_duration(seconds)} left" if seconds > 0.5 else ""
+        return f"at most {duration(seconds)} left" if seconds > 0.5 else ""
 
 
 class Bar:
@@ -51,6 +54,10 @@ class Bar:
         """Move the bar, and put the text before it."""
         left = self._pace.time_left(done, total)
         self._progress.update(self._task, description=text, completed=done, total=total, left=left)
+
+    def tell(self, text: str) -> None:
+        """Print a line above the bar."""
+        self._progress.console.print(text, highlight=False, soft_wrap=True, markup=False)
 
 
 class Lines:
@@ -68,7 +75,11 @@ class Lines:
             return
         self._next = done / total + _SMALLEST_PART
         left = self._pace.time_left(done, total)
-        self._console.print(f"{text}  {left}".rstrip(), highlight=False, soft_wrap=True, markup=False)
+        self.tell(f"{text}  {left}".rstrip())
+
+    def tell(self, text: str) -> None:
+        """Print a line."""
+        self._console.print(text, highlight=False, soft_wrap=True, markup=False)
 
 
 @contextmanager
@@ -98,7 +109,8 @@ def display(label: str, every_step: bool = True, file: TextIO | None = None) -> 
         yield Bar(progress, label, every_step)
 
 
-def _duration(seconds: float) -> str:
+def duration(seconds: float) -> str:
+    """Seconds in hours, minutes and seconds, as words."""
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return (

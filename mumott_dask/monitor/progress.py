@@ -4,28 +4,39 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from typing import TYPE_CHECKING, Any, TextIO
 
 import distributed
 from dask.callbacks import Callback
 
 from .display import Display, display
+from .notebook import Cell, in_notebook
 
 if TYPE_CHECKING:
-    from mumott_dask.alignment import AlignmentStep
+    from mumott_dask.alignment import AlignmentStep, Steering
 
 _POLL = 0.5  # seconds between questions to a scheduler
 
 
 @contextmanager
-def watch_alignment(file: TextIO | None = None) -> Iterator[Callable[[AlignmentStep], None]]:
-    """Show the stage, iteration, largest step, residual and time left of an alignment.
+def watch_alignment(
+    file: TextIO | None = None, name: str = "alignment", show: bool = True
+) -> Iterator[Callable[[AlignmentStep], Steering | None]]:
+    """Show an alignment as it goes, here and on the dashboard of the active client, if there is one.
+
+    Here that is the stage, iteration, largest step, residual, pace and time left: a bar on a terminal, an
+    output cell in a notebook, lines elsewhere. The dashboard gets a page, ``/alignment``, from which the
+    alignment can be stopped, and projections left out.
 
     Parameters
     ----------
     file : text file, optional
-        Where to show it; standard error by default.
+        Where to show it; standard error, or the notebook's cell, by default.
+    name : str
+        What the page calls it.
+    show : bool
+        Whether to show it here.
 
     Yields
     ------
@@ -37,16 +48,39 @@ def watch_alignment(file: TextIO | None = None) -> Iterator[Callable[[AlignmentS
     >>> with watch_alignment() as watch:  # doctest: +SKIP
     ...     result = align(scan, watch=watch)
     """
+    from .publishing import publishing
+
+    with publishing(_active_client(), name) as publisher:
+        address = None if publisher is None else publisher.address
+        with _shown_here(file, address) if show else nullcontext() as shown:
+
+            def watch(step: AlignmentStep) -> Steering | None:
+                if shown is not None:
+                    shown(step)
+                return None if publisher is None else publisher(step)
+
+            yield watch
+
+
+@contextmanager
+def _shown_here(file: TextIO | None, address: str | None) -> Iterator[Callable[[AlignmentStep], None]]:
+    if file is None and in_notebook():
+        cell = Cell(address)
+        yield lambda step: cell.show(step, _words(step))
+        cell.end()
+        return
     with display("aligning", file=file) as shown:
+        if address is not None:
+            shown.tell(f"watch it at {address}")
+        yield lambda step: shown.show(_words(step), step.iteration, step.iterations)
 
-        def watch(step: AlignmentStep) -> None:
-            text = (
-                f"{step.stage}  iteration {step.iteration}/{step.iterations}  "
-                f"largest step {step.largest_step:.4f} px  residual {step.residual:.5f}"
-            )
-            shown.show(text, step.iteration, step.iterations)
 
-        yield watch
+def _words(step: AlignmentStep) -> str:
+    words = (
+        f"{step.stage}  iteration {step.iteration}/{step.iterations}  "
+        f"largest step {step.largest_step:.4f} px  residual {step.residual:.5f}"
+    )
+    return f"{words}  {len(step.j_offset) / step.seconds:.3g} projections/s" if step.seconds > 0 else words
 
 
 @contextmanager

@@ -1,0 +1,304 @@
+"""The page that shows alignments: a Bokeh document for each browser that has it open.
+
+A page is drawn when its run has changed, and no sooner than drawing takes its small share of the scheduler's
+time. Whatever a scan names is shown as text.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from datetime import datetime
+from functools import cache
+from html import escape
+from pathlib import Path
+from typing import Any
+
+from bokeh.document import Document
+from bokeh.models import (
+    Button,
+    ColumnDataSource,
+    DataTable,
+    Div,
+    InlineStyleSheet,
+    NumberFormatter,
+    Slider,
+    StringFormatter,
+    TableColumn,
+)
+
+from .display import duration
+from .figures import THEME, Convergence, Offsets
+from .markup import IMAGE_CSS, compared_html, listed, slice_html
+from .runs import Run, Runs
+
+Steer = Callable[..., None]
+
+SHARE = 0.01
+"""Of the scheduler's time that all pages together may take to be drawn."""
+
+_SOONEST = 0.5  # seconds between two drawings of a page
+_SENDING = 2.0  # times what filling the plots takes, that it takes to send them off as well
+_ROWS = {
+    "name": ("name", 260),
+    "state": ("state", 130),
+    "stage": ("stage", 170),
+    "iteration": ("iteration", 80),
+    "largest_step": ("largest step", 100),
+    "residual": ("residual", 90),
+}
+_SLIDER = {
+    "start": 0,
+    "end": 1,
+    "step": 0.01,
+    "value": 0.5,
+    "show_value": False,
+    "sizing_mode": "stretch_width",
+}
+
+
+def alignment_document(
+    runs: Runs, steer: Steer | None, variables: dict[str, Any], document: Document
+) -> None:
+    """Fill a document with the page.
+
+    Parameters
+    ----------
+    runs : Runs
+    steer : callable or None
+        ``steer(run, **wish)`` tells a run what is wanted of it; None where nothing can be.
+    variables : dict
+        Of the dashboard's templates; empty for a page by itself.
+    document : bokeh Document
+    """
+    page = Page(runs, steer, document)
+    for root in page.roots:
+        document.add_root(root)
+    document.title = "Dask: Alignment" if variables else "Alignment"
+    document.theme = THEME
+    document.template = _templates().get_template("alignment.html" if variables else "alone.html")
+    document.template_variables.update(variables)
+    document.on_session_destroyed(lambda context: page.close())
+    page.draw()
+
+
+@cache
+def _templates() -> Any:
+    """Our templates, and those of Dask's dashboard that they stand in."""
+    import distributed.http
+    from jinja2 import Environment, FileSystemLoader
+
+    places = Path(__file__).parent / "templates", Path(distributed.http.__file__).parent / "templates"
+    return Environment(loader=FileSystemLoader(places), autoescape=False)
+
+
+class Page:
+    """What one browser sees: a run, with its slices and an opened projection, among all runs."""
+
+    def __init__(self, runs: Runs, steer: Steer | None, document: Document):
+        self._runs, self._steer, self._document = runs, steer, document
+        self._run: Run | None = None
+        self._label: int | None = None
+        self._waiting, self._due = False, 0.0
+        self._status = Div(name="status", sizing_mode="stretch_width")
+        self._stop = Button(name="stop", label="Stop after this iteration", button_type="danger", width=220)
+        self._stop.on_click(self._ask_to_stop)
+        self._table = _table()
+        self._table.source.selected.on_change("indices", lambda attr, old, new: self._choose(new))
+        self._offsets, self._convergence = Offsets(self._open), Convergence()
+        style = InlineStyleSheet(css=IMAGE_CSS)
+        self._sinogram, self._opened, *slices = (
+            Div(name=name, sizing_mode="stretch_width", stylesheets=[style])
+            for name in ("sinogram", "opened", "slice_x", "slice_y", "slice_z")
+        )
+        self._slices = dict(zip("xyz", slices, strict=True))
+        self._sliders = {normal: Slider(name=f"slider_{normal}", **_SLIDER) for normal in "xyz"}
+        for normal, slider in self._sliders.items():
+            slider.on_change("value", lambda attr, old, new, normal=normal: self._show_slice(normal))
+        self._exclude = Button(name="exclude", button_type="warning", width=220, visible=False)
+        self._exclude.on_click(self._ask_to_exclude)
+        self.close = runs.listen(self.wake)
+
+    @property
+    def roots(self) -> list[Any]:
+        """Everything that the template places, by name."""
+        widgets = self._status, self._stop, self._table, self._exclude, self._opened, self._sinogram
+        figures = *self._offsets.figures, *self._convergence.figures
+        return [*widgets, *self._slices.values(), *self._sliders.values(), *figures]
+
+    def wake(self, run: Run) -> None:
+        """Draw the page anew before long, since a run has changed."""
+        if self._waiting:
+            return
+        self._waiting = True
+        wait = 0.0 if run.ended else max(0.0, self._due - time.monotonic())
+        self._document.add_timeout_callback(self.draw, int(1000 * wait))
+
+    def draw(self) -> None:
+        """Show how things stand."""
+        began = time.thread_time()
+        self._waiting = False
+        if self._run is None or self._run.id not in {run.id for run in self._runs}:
+            going = [run for run in self._runs if not run.ended]
+            self._run = (going or list(self._runs))[-1] if len(self._runs) else None
+        self._show_runs()
+        self._show_run()
+        took = _SENDING * (time.thread_time() - began) * self._runs.watched
+        self._due = time.monotonic() + max(_SOONEST, took / SHARE)
+
+    def _show_runs(self) -> None:
+        runs = list(self._runs)
+        self._table.visible = len(runs) > 1
+        rows = [_row(run) for run in runs]
+        data = {name: [row[name] for row in rows] for name in ("id", *_ROWS)}
+        if data != self._table.source.data:
+            self._table.source.data = data
+            self._table.height = 30 + 26 * min(len(runs), 8)
+
+    def _show_run(self) -> None:
+        run = self._run
+        self._status.text = "<p>No alignment has told of itself yet.</p>" if run is None else _status(run)
+        going = run is not None and not run.ended and self._steer is not None
+        self._stop.visible = going
+        if run is None:
+            return
+        self._stop.disabled = run.stopping
+        self._offsets.show(run)
+        self._convergence.show(run.history)
+        for normal in self._slices:
+            self._show_slice(normal)
+        self._sinogram.text = run.shared("sinogram", lambda: _sinogram(run))
+        self._show_opened()
+
+    def _show_slice(self, normal: str) -> None:
+        run = self._run
+        if run is not None and run.volume is not None:
+            share, volume, sides = self._sliders[normal].value, run.volume, run.sides
+            made = run.shared((normal, share), lambda: slice_html(volume, sides, normal, share))
+            self._slices[normal].text = made
+        else:
+            self._slices[normal].text = "<p>no tomogram</p>"
+
+    def _show_opened(self) -> None:
+        run, label = self._run, self._label
+        if run is None or label is None:
+            self._opened.text = "<p>Click on an offset to see its projection.</p>"
+            self._exclude.visible = False
+            return
+        self._opened.text = _opened(run, label)
+        self._exclude.visible = (
+            self._steer is not None and not run.ended and label not in (*run.excluded, *run.asked)
+        )
+        self._exclude.label = f"Exclude projection {label}"
+
+    def _choose(self, indices: list[int]) -> None:
+        if indices:
+            self._run, self._label = self._runs.get(self._table.source.data["id"][indices[0]]), None
+            self._show_run()
+
+    def _open(self, label: int) -> None:
+        self._label = label
+        if self._run is not None and self._steer is not None and not self._run.ended:
+            self._steer(self._run, open=label)
+        self._show_opened()
+
+    def _ask_to_stop(self) -> None:
+        if self._run is not None and self._steer is not None and not self._run.ended:
+            self._run.stopping = True
+            self._steer(self._run, stop=True)
+            self._runs.changed(self._run)
+            self._show_run()
+
+    def _ask_to_exclude(self) -> None:
+        run, label = self._run, self._label
+        if run is not None and label is not None and self._steer is not None and label not in run.asked:
+            run.asked = (*run.asked, label)
+            self._steer(run, exclude=label)
+            self._runs.changed(run)
+            self._show_opened()
+
+
+def _table() -> DataTable:
+    text, number = StringFormatter(), NumberFormatter(format="0.00000")
+    formatters = {"largest_step": number, "residual": number}
+    columns = [
+        TableColumn(field=name, title=title, width=width, formatter=formatters.get(name, text))
+        for name, (title, width) in _ROWS.items()
+    ]
+    source = ColumnDataSource({name: [] for name in ("id", *_ROWS)})
+    return DataTable(
+        name="runs",
+        source=source,
+        columns=columns,
+        index_position=None,
+        sizing_mode="stretch_width",
+        visible=False,
+    )
+
+
+def _row(run: Run) -> dict[str, Any]:
+    history = run.history
+    last = len(history) > 0
+    return {
+        "id": run.id,
+        "name": run.name,
+        "state": _state(run),
+        "stage": history.stage[-1] if last else "",
+        "iteration": f"{run.iteration}/{run.iterations}" if last else "",
+        "largest_step": history.largest_step[-1] if last else None,
+        "residual": history.residual[-1] if last and math.isfinite(history.residual[-1]) else None,
+    }
+
+
+def _state(run: Run) -> str:
+    return run.ended or ("stopping" if run.stopping else "aligning")
+
+
+def _status(run: Run) -> str:
+    """Lines of HTML that say how far a run is; all that somebody else has named is escaped."""
+    history = run.history
+    lines = [f"<strong>{escape(run.name)}</strong>: {escape(_state(run))}"]
+    if history:
+        lines.append(f"iteration {run.iteration} of at most {run.iterations}, {escape(history.stage[-1])}")
+        lines.append(
+            f"largest step {history.largest_step[-1]:.4f} px, median {history.median_step[-1]:.4f} px, "
+            f"residual {history.residual[-1]:.5f}"
+        )
+    began = datetime.fromtimestamp(run.began).strftime("%H:%M:%S")
+    times = [f"began at {began}", f"{duration(run.spent)} spent"]
+    if math.isfinite(run.left):
+        times.append(f"at most {duration(run.left)} left")
+    if math.isfinite(run.rate):
+        times.append(f"{run.rate:.3g} projections a second")
+    lines.append(", ".join(times))
+    for words, labels in (
+        ("called wrong", run.flagged),
+        ("excluded", run.excluded),
+        ("to be excluded from the next iteration on", run.asked),
+    ):
+        if labels:
+            lines.append(f"{words}: {listed(labels)}")
+    return "<br>".join(lines)
+
+
+def _opened(run: Run, label: int) -> str:
+    words = f"Projection {label}"
+    if label in run.excluded:
+        words += ", excluded"
+    elif label in run.asked:
+        words += ", to be excluded from the next iteration on"
+    opened = run.opened.get(label)
+    if opened is not None:
+        images = compared_html(opened.images, f"projection {label}", turned=True)
+        return f"<p>{words}, at iteration {opened.iteration}:</p>{images}"
+    if run.ended:
+        return f"<p>{words}: its images were not asked for while the alignment went on.</p>"
+    return f"<p>{words}: its images come with the next iteration.</p>"
+
+
+def _sinogram(run: Run) -> str:
+    if run.sinogram is None:
+        return "<p>no sinogram</p>"
+    words = "middle row of the detector, by projection from top to bottom"
+    return compared_html(run.sinogram, words, turned=False, stretched=True)
