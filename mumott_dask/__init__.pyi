@@ -1,4 +1,5 @@
 from . import cluster as cluster
+from . import monitor as monitor
 from . import plot as plot
 from .absorption import absorbance as absorbance
 from .alignment import align as align
