@@ -70,7 +70,9 @@ def _difference(array: Any, axis: int) -> Any:
     if array.shape[axis] == 1:
         return result
     inner, before, after = along(slice(1, -1)), along(slice(None, -2)), along(slice(2, None))
-    result[inner] = (array[after] - array[before]) * 0.5
+    result[inner] = array[after]  # in place: a volume's temporary copies would be the most that is held
+    result[inner] -= array[before]
+    result[inner] *= 0.5
     for end, other, sign in ((0, 1, -1.0), (-1, -2, 1.0)):
         here, there = along(slice(end, end + 1 or None)), along(slice(other, other + 1 or None))
         result[here] = (array[here] - array[there]) * sign

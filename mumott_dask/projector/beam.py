@@ -103,8 +103,8 @@ class ParallelBeam:
         """Ray direction and detector axes of every projection in the sample's frame."""
         return geometry.basis(self.rotation, self.p_direction_0, self.j_direction_0, self.k_direction_0)
 
-    def batches(self) -> Iterator[tuple[slice, Self]]:
-        """Projections that are worked on at a time: their images take about as much memory as the volume.
+    def batches(self, images: int = 1) -> Iterator[tuple[slice, Self]]:
+        """Projections that are worked on at a time: so many images of each take about as much as the volume.
 
         What is made of images on the way stays small, and laying out the volume anew costs next to nothing.
         """

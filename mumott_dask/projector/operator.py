@@ -18,7 +18,7 @@ from mumott_dask.errors import ScanError
 
 from . import dask_blocks, numpy_arrays
 from .beam import ParallelBeam
-from .turning import torques
+from .turning import turned_volume
 
 Array = Any  #: NumPy, CuPy or Dask, told apart at run time
 
@@ -130,8 +130,8 @@ class Projector(ParallelBeam):
             By omega_x, omega_y and omega_z, radians, of R <- R exp([omega]x).
         """
         (volume,) = self._own(volume)
-        turned = self.forward(torques(volume, centre)[halo[0] : volume.shape[0] - halo[1], ...])
-        return [-turned[..., axis] for axis in range(3)]
+        own = slice(halo[0], volume.shape[0] - halo[1])
+        return [self.forward(turned_volume(volume, axis, centre)[own, ...]) for axis in range(3)]
 
     def adjoint(self, projections: Array) -> Array:
         """Sum over projections of what lands where each voxel does.
@@ -212,7 +212,7 @@ class Projector(ParallelBeam):
         volume, *stacks = self._own(volume, *images)
         parts = (
             devices.numbers(function(part, volume, *(stack[some, ...] for stack in stacks), **settings))
-            for some, part in self.batches()
+            for some, part in self.batches(1 + 3 * turns)
         )
         return np.concatenate(list(parts))
 

@@ -12,28 +12,31 @@ from mumott_dask.images import differences
 Volume = Any  #: float32, NumPy or on a device
 
 
-def torques(volume: Volume, centre: float | None = None) -> Volume:
-    """``r x grad V`` with r from the volume's centre, (x, y, z, 3).
+def turned_volume(volume: Volume, axis: int, centre: float | None = None) -> Volume:
+    """Derivative of a volume by a small rotation of the sample about one of its axes, (x, y, z).
 
-    For R <- R exp([omega]x), the derivative of a projection by omega is minus the projection of this field.
+    For R <- R exp([omega]x) it is ``-(r x grad V)``, r from the volume's centre; its projection is the
+    derivative of the volume's projection.
 
     Parameters
     ----------
     volume : (x, y, z) array
+    axis : int
+        Of omega.
     centre : float, optional
         The plane along x that the centre lies in, where the volume is a part of another.
     """
-    by_x, by_y, by_z = differences(volume, range(3))
-    middle = [(n - 1) / 2 for n in volume.shape]
-    if centre is not None:
-        middle[0] = centre
-    lines = (
-        np.arange(n, dtype=np.float32) - np.float32(m) for n, m in zip(volume.shape, middle, strict=True)
-    )
-    x, y, z = devices.beside(volume, *np.meshgrid(*lines, indexing="ij", sparse=True))
-    xp = devices.namespace(volume)
-    field = xp.empty((*volume.shape, 3), dtype=xp.float32, device=devices.device_of(volume))
-    field[..., 0] = y * by_z - z * by_y
-    field[..., 1] = z * by_x - x * by_z
-    field[..., 2] = x * by_y - y * by_x
+    first, second = (axis + 1) % 3, (axis + 2) % 3
+    field = _slope_times_distance(volume, first, second, centre)
+    field -= _slope_times_distance(volume, second, first, centre)
     return field
+
+
+def _slope_times_distance(volume: Volume, along: int, distance: int, centre: float | None) -> Volume:
+    """Difference of a volume along one axis, times the distance from its centre along another."""
+    middle = centre if centre is not None and distance == 0 else (volume.shape[distance] - 1) / 2
+    line = np.arange(volume.shape[distance], dtype=np.float32) - np.float32(middle)
+    (slope,) = differences(volume, (along,))
+    (line,) = devices.beside(volume, line.reshape([-1 if axis == distance else 1 for axis in range(3)]))
+    slope *= line
+    return slope
