@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from distributed import KilledWorker
 from distributed.client import AllExit, FutureCancelledError
 from distributed.comm.core import CommClosedError
+from distributed.scheduler import NoWorkerError
 
 from mumott_dask.errors import ScanError
 
@@ -35,6 +36,10 @@ def losses_told() -> Iterator[None]:
     except (FutureCancelledError, CommClosedError) as error:
         reason = getattr(error, "reason", None) or str(error)
         raise ScanError(f"the Dask cluster that worked on it was lost ({reason})") from error
+    except NoWorkerError as error:
+        raise ScanError(
+            f"the Dask cluster that worked on it had no worker for {error.timeout:g} s: do its jobs start?"
+        ) from error
     except KilledWorker as error:
         raise ScanError(
             f"{error.allowed_failures + 1} Dask workers died of one task: is their memory enough? "

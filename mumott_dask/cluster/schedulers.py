@@ -6,6 +6,7 @@ import logging
 import os
 import socket
 import subprocess
+import sys
 import time
 import warnings
 from collections.abc import Callable, Iterator
@@ -19,7 +20,7 @@ from distributed import Client
 from mumott_dask.errors import ScanError
 
 from . import dashboards
-from .folders import forget, new_credentials, new_folder, write_scheduler
+from .folders import GIVEN, SCHEDULER, forget, new_credentials, new_folder, write_scheduler
 from .owned import OwningClient
 from .processes import PATIENCE
 from .sites import Site
@@ -64,7 +65,10 @@ class Beginning:
         timeout = {"distributed.scheduler.no-workers-timeout": f"{self.site.start_timeout}s"}
         with dask.config.set({dashboards.TOKEN: self.token, **timeout}), warnings.catch_warnings():
             warnings.filterwarnings("ignore", "Port .* is already in use")
-            yield
+            try:
+                yield
+            except RuntimeError as error:
+                raise ScanError(f"the scheduler does not start: {error.__cause__ or error}") from error
 
     def client_of(self, cluster: Any) -> Client:
         """A client of a cluster that has started, which ends with it; others can join through the folder."""
@@ -72,7 +76,9 @@ class Beginning:
         link, tunnel = dashboards.addresses(port, self.token)
         told = {"address": cluster.scheduler_address, "dashboard": link, "tunnel": tunnel}
         write_scheduler(self.folder, told | {"host": socket.gethostname(), "pid": os.getpid()})
-        log.info("dashboard at %s", link)
+        # A batch job's output may be anyone's to read; the folder is not, nor is a terminal.
+        private = sys.stderr.isatty() or GIVEN in os.environ
+        log.info("dashboard at %s", link if private else f"the address in {self.folder / SCHEDULER}")
         log.info("from elsewhere after: %s", tunnel)
         return OwningClient(cluster)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from os import PathLike
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -63,6 +63,11 @@ class Site:
     sbatch: tuple[str, ...] = ()  #: more options, such as --constraint=a100
     driver: Driver = field(default_factory=Driver)
 
+    def __post_init__(self) -> None:
+        fault = _fault(vars(self))
+        if fault is not None:
+            raise ScanError(f"the site's {fault[1]}")
+
 
 def read_site(path: str | PathLike[str]) -> Site:
     """Read what a site's SLURM wants to be told.
@@ -86,26 +91,31 @@ def read_site(path: str | PathLike[str]) -> Site:
     for name in ("cores", "memory"):
         if name not in found:
             raise top.wrong(f"the site has no {name!r}, expected what a job gets of it")
-    site = Site(**found)
-    fault = _fault(site)
+    usual = {each.name: each.default for each in fields(Site)}
+    fault = _fault(usual | found)
     if fault is not None:
-        name, why = fault
-        raise top.fields("the site").get(name, top).wrong(f"{name} is {getattr(site, name)!r}, {why}")
-    return site
+        name, what = fault
+        raise top.fields("the site")[name].wrong(what)
+    return Site(**found)
 
 
-def _fault(site: Site) -> tuple[str, str] | None:
-    """The name whose value does not go with the others, and why."""
-    if site.memory_flag == "mem-per-gpu" and not site.gpus:
-        return "memory_flag", "expected mem or none where there are no gpus"
-    if site.gpus and site.workers:
-        return "workers", f"expected none: each of the {site.gpus} GPUs gets one"
-    if site.workers and site.workers > site.cores:
-        return "workers", f"expected {site.cores} at most, as there are cores"
-    if site.security == "tls" and site.protocol not in ("", "tls"):
-        return "protocol", "which can't be encrypted: expected tls, or 'security: none' beside it"
-    if site.security == "none" and site.protocol == "tls":
-        return "protocol", "expected another with 'security: none'"
+def _fault(site: Mapping[str, Any]) -> tuple[str, str] | None:
+    """The name whose value does not go with the others, and what is wrong with it."""
+    cores, gpus, workers = site["cores"], site["gpus"], site["workers"]
+    security, protocol = site["security"], site["protocol"]
+    if site["memory_flag"] == "mem-per-gpu" and not gpus:
+        return "memory_flag", "memory_flag is mem-per-gpu, expected mem or none where there are no gpus"
+    if gpus and workers:
+        return "workers", f"workers is {workers}, expected none: each of the {gpus} GPUs gets one"
+    if workers and workers > cores:
+        return "workers", f"workers is {workers}, expected {cores} at most, as there are cores"
+    if security == "tls" and protocol not in ("", "tls"):
+        return (
+            "protocol",
+            f"protocol is {protocol}, which can't be encrypted: expected tls, or security: none",
+        )
+    if security == "none" and protocol == "tls":
+        return "protocol", "protocol is tls, expected another with security: none"
     return None
 
 

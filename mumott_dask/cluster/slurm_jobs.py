@@ -67,6 +67,7 @@ def slurm(site: Site | str | PathLike[str], dashboard_port: int = 8787) -> Clien
         client = beginning.client_of(jobs)
         undo.callback(client.close)
         wait_for_worker(client, site.start_timeout, jobs.trouble, jobs.waiting)
+        jobs.follow_work()
         undo.pop_all()
     return client
 
@@ -135,8 +136,11 @@ class SlurmJobs(SLURMCluster):
         """Submit the first jobs."""
         loop: Any = self.loop
         loop.add_callback(self._keep)
+        self.scale(jobs=max(self.site.jobs.minimum, 1))
+
+    def follow_work(self) -> None:
+        """From now on, run as many jobs as there is work for; without a worker, nobody has any."""
         minimum, maximum = self.site.jobs
-        self.scale(jobs=max(minimum, 1))
         if minimum < maximum:
             self.adapt(minimum_jobs=minimum, maximum_jobs=maximum, **_ADAPTING)
 

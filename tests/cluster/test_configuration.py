@@ -1,5 +1,7 @@
 """What a site deploys names what there is."""
 
+import re
+import shlex
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -9,6 +11,7 @@ import distributed  # noqa: F401 - fills Dask's configuration
 import pytest
 import yaml
 
+from mumott_dask.cli import main
 from mumott_dask.cluster import read_site
 
 ROOT = Path(__file__).parents[2] / "cluster"
@@ -50,6 +53,15 @@ def test_every_setting_of_ucx_is_one_that_dask_cuda_makes(monkeypatch):
 def test_each_line_says_why(name):
     lines = [line for line in (ROOT / "dask" / name).read_text().splitlines() if not line.startswith("#")]
     assert all("#" in line for line in lines if not line.rstrip().endswith(":"))
+
+
+@pytest.mark.parametrize("page", ["cluster/README.md", "docs/clusters.md"])
+def test_the_commands_of_a_page_are_understood(page):
+    lines = re.findall(r"^ *(mumott-dask .*?)(?: +#.*)?$", (ROOT.parent / page).read_text(), re.MULTILINE)
+    assert len(lines) > 2
+    for line in lines:
+        name, *arguments = shlex.split(line)[1:]
+        main.commands[name].make_context(name, arguments)
 
 
 def test_the_site_of_the_readme_is_one(tmp_path):

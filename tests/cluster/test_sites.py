@@ -93,7 +93,7 @@ def test_a_short_file_is_enough(tmp_path):
         (
             "cores: 4\nmemory: 1GB\nprotocol: ucx\n",
             3,
-            "protocol is 'ucx', which can't be encrypted: expected tls",
+            "protocol is ucx, which can't be encrypted: expected tls",
         ),
         (
             "cores: 4\nmemory: 1GB\nmemory_flag: mem-per-gpu\n",
@@ -116,3 +116,9 @@ def test_a_mistake_is_told_with_its_line(tmp_path, text, line, expected):
     assert told.startswith(f"{tmp_path / 'site.yaml'}:{line}: ")
     assert expected in told
     assert "\n" not in told
+
+
+def test_a_site_that_python_makes_is_checked_too():
+    with pytest.raises(ScanError, match="the site's protocol is ucx, which can't be encrypted"):
+        Site(cores=1, memory=2**30, protocol="ucx")
+    assert Site(cores=1, memory=2**30, protocol="ucx", security="none").protocol == "ucx"

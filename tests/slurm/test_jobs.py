@@ -10,6 +10,8 @@ from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from urllib.error import HTTPError
+from urllib.request import urlopen
 
 import numpy as np
 import pytest
@@ -62,6 +64,10 @@ def check_secrecy(client, folder):
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
     with pytest.raises((OSError, TypeError)):  # no credentials
         Client(client.scheduler.address, timeout=2, set_as_default=False)
+    for port in client.run(lambda dask_worker: dask_worker.http_server.port).values():
+        for page in ("status", "metrics", "health", "info/main/workers.html"):
+            with pytest.raises(HTTPError, match="404"):
+                urlopen(f"http://localhost:{port}/{page}")
     told, security = read_scheduler(folder)
     with Client(told["address"], security=security, set_as_default=False) as other:
         assert other.submit(sum, (1, 2)).result() == 3
@@ -168,6 +174,46 @@ def test_workers_hand_on_what_they_hold_before_their_time_is_over(site, monkeypa
         wait_until(lambda: len(client.nthreads()) == 2)  # another has come
         assert client.gather(results) == [number**2 for number in range(10)]
     assert len(list(tmp_path.glob("*-*"))) == 10  # nothing was computed twice
+
+
+@pytest.mark.slow
+def test_there_are_as_many_jobs_as_there_is_work_for(site, monkeypatch, wait_until):
+    monkeypatch.setattr(
+        "mumott_dask.cluster.slurm_jobs._ADAPTING",
+        {"interval": "1s", "wait_count": 3, "target_duration": "5s"},
+    )
+    with cluster.slurm(replace(site, jobs=Jobs(0, 2)), dashboard_port=0) as client:
+        assert cluster.capacity(client).threads == 2  # that there may be
+        jobs = folder_of(site).name
+        work = client.map(lambda _: time.sleep(1), range(40), pure=False)
+        wait_until(lambda: len(client.nthreads()) == 2)
+        client.gather(work)
+        del work
+        wait_until(lambda: not commands.queued(jobs))
+        assert client.submit(sum, (1, 2)).result() == 3  # one comes back
+
+
+@pytest.mark.slow
+def test_work_ends_where_jobs_start_no_longer(site, monkeypatch, tmp_path):
+    monkeypatch.setattr("mumott_dask.cluster.slurm_jobs._LOOKS", (1.0, 1.0))
+    breaks = replace(site, environment=(f"test ! -e {tmp_path}/broken || exit 3",), start_timeout=20)
+    with cluster.slurm(breaks, dashboard_port=0) as client:
+        (tmp_path / "broken").touch()
+        commands.cancel(folder_of(site).name)
+        result = client.submit(sum, (1, 2))
+        with (
+            pytest.raises(ScanError, match="had no worker for 20 s: do its jobs start"),
+            cluster.losses_told(),
+        ):
+            result.result(timeout=90)
+
+
+def test_a_network_interface_that_there_is_not_is_told(site, everything):
+    with pytest.raises(
+        ScanError, match=r"the scheduler does not start: .*ib9.*is not a valid network interface"
+    ):
+        cluster.slurm(replace(site, interface="ib9"))
+    assert not everything()
 
 
 @pytest.mark.slow
