@@ -59,9 +59,10 @@ def cancel(*names: str) -> None:
 
 
 def last_line(log: Path) -> str:
-    """Last line of a job's log."""
+    """Last line of a job's log that is not srun's, which tells of exit codes alone."""
     try:
-        lines = [line for line in log.read_text(errors="replace").splitlines() if line.strip()]
+        lines = [line.strip() for line in log.read_text(errors="replace").splitlines()]
     except OSError:
         lines = []
-    return lines[-1].strip() if lines else "it said nothing"
+    said = [line for line in lines if line and not line.startswith("srun: ")]
+    return said[-1] if said else "it said nothing"

@@ -138,8 +138,9 @@ def test_what_a_job_has_is_what_slurm_tells():
     assert (site.cores, site.gpus, site.jobs) == (32, 4, Jobs(3, 3))
     assert site.memory == int(0.9 * 1000 * 2**20)
     assert allocated_site(None, told | {"SLURM_MEM_PER_CPU": "10"}).memory == int(0.9 * 320 * 2**20)
-    described = Site(cores=4, memory=10**9, workers=8, scratch="/scratch", gpus=2)
-    assert (allocated_site(described, told).workers, allocated_site(described, told).gpus) == (8, 0)
+    described = Site(cores=8, memory=10**9, workers=8, scratch="/scratch")
+    assert allocated_site(described, told).workers == 8
+    assert allocated_site(described, told | {"SLURM_GPUS_ON_NODE": "4"}).workers is None
     assert allocated_site(described, told).scratch == "/scratch"
 
 

@@ -2,6 +2,7 @@
 
 import os
 import re
+import resource
 import signal
 import subprocess
 import sys
@@ -46,13 +47,16 @@ def submit(command, scan, tmp_path):
 
     def submitted(iterations, minutes=30):
         (tmp_path / "site.yaml").write_text(SITE.format(shared=tmp_path / "shared", minutes=minutes))
-        began = time.monotonic()
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
         done = command(
             "align", "scan.zarr", "--output", "result.zarr", "--method", "optical-flow", "--tolerance", "1e-9",
             "--iterations", iterations, "--chunks", 8, "--cluster", "site.yaml", "--submit",
         )  # fmt: skip
-        assert time.monotonic() - began < 10
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
         assert done.returncode == 0, done.stderr
+        # Ten seconds of an idle machine; this one may be busy, and what is asked of it counts.
+        assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 10
+        assert not (tmp_path / "result.zarr").exists()
         (folder,) = (tmp_path / "shared").iterdir()
         assert f"mumott-dask attach {folder} shows" in done.stderr
         return folder
@@ -87,9 +91,8 @@ def stop(folder, command):
     assert done.returncode == 0, done.stderr
 
 
-@pytest.mark.parametrize(
-    "end", [stop, pytest.param(kill, marks=pytest.mark.slow), pytest.param(cancel, marks=pytest.mark.slow)]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("end", [stop, kill, cancel])
 def test_a_driver_that_ends_leaves_no_jobs(submit, command, everything, wait_until, end):
     folder = submit(1000)
     wait_until((folder / SCHEDULER).exists)
