@@ -149,7 +149,7 @@ class AllocationCluster(SpecCluster):
     def __init__(self, beginning: Beginning):
         site = beginning.site
         self.planned_threads = (site.gpus or site.cores) * site.jobs.maximum
-        self._folder = beginning.folder
+        self._beginning = beginning
         self._output = beginning.folder / "workers.log"
         options = {"site": site, "security": beginning.security, "log": self._output}
         super().__init__(
@@ -159,6 +159,11 @@ class AllocationCluster(SpecCluster):
             silence_logs="error",
             name=beginning.name,
         )
+
+    @property
+    def dashboard_link(self) -> str:
+        """Address of the dashboard on this machine, with its token."""
+        return self._beginning.dashboard_of(self)[0]
 
     def trouble(self) -> str | None:
         """Why there will be no workers."""
@@ -170,5 +175,5 @@ class AllocationCluster(SpecCluster):
     def close(self, timeout: float | None = None) -> Any:
         """End the workers, then the scheduler."""
         closed = super().close(timeout)
-        forget(self._folder)
+        forget(self._beginning.folder)
         return closed

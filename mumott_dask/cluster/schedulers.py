@@ -70,10 +70,13 @@ class Beginning:
             except RuntimeError as error:
                 raise ScanError(f"the scheduler does not start: {error.__cause__ or error}") from error
 
+    def dashboard_of(self, cluster: Any) -> tuple[str, str]:
+        """Address of a cluster's dashboard, with its token, and the ssh line that leads to it."""
+        return dashboards.addresses(cluster.scheduler.http_server.port, self.token)
+
     def client_of(self, cluster: Any) -> Client:
         """A client of a cluster that has started, which ends with it; others can join through the folder."""
-        port = cluster.scheduler.http_server.port
-        link, tunnel = dashboards.addresses(port, self.token)
+        link, tunnel = self.dashboard_of(cluster)
         told = {"address": cluster.scheduler_address, "dashboard": link, "tunnel": tunnel}
         write_scheduler(self.folder, told | {"host": socket.gethostname(), "pid": os.getpid()})
         # A batch job's output may be anyone's to read; the folder is not, nor is a terminal.

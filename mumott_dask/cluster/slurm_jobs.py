@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from contextlib import ExitStack
 from os import PathLike
-from pathlib import Path
 from typing import Any
 
 from distributed import Client
@@ -117,20 +116,25 @@ class SlurmJobs(SLURMCluster):
     def __init__(self, beginning: Beginning, watchdog: Watchdog):
         self.site = beginning.site
         self.planned_threads = (self.site.gpus or self.site.cores) * self.site.jobs.maximum
-        self._folder, self._watchdog = beginning.folder, watchdog
+        self._beginning, self._watchdog = beginning, watchdog
         self._arrived: set[str] = set()  # names of jobs whose workers have come
         self._failures = 0
         self._ended: str | None = None
         options = job_options(self.site)
-        options["job_extra_directives"] += [f"-o {self._folder}/job-%j.log"]
+        options["job_extra_directives"] += [f"-o {beginning.folder}/job-%j.log"]
         super().__init__(
             name=beginning.name,
             job_name=beginning.name,
             scheduler_options=beginning.scheduler_options(),
             security=beginning.security,
-            shared_temp_directory=str(self._folder),
+            shared_temp_directory=str(beginning.folder),
             **options,
         )
+
+    @property
+    def dashboard_link(self) -> str:
+        """Address of the dashboard on this machine, with its token."""
+        return self._beginning.dashboard_of(self)[0]
 
     def begin(self) -> None:
         """Submit the first jobs."""
@@ -198,5 +202,5 @@ class SlurmJobs(SLURMCluster):
             await self._correct_state()
 
     def _why(self, job: str | None) -> str:
-        log = Path(self._folder) / f"job-{job}.log"
+        log = self._beginning.folder / f"job-{job}.log"
         return f"job {job} ended before its workers came: {commands.last_line(log)} ({log})"

@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from urllib.error import HTTPError
-from urllib.request import urlopen
+from urllib.request import HTTPCookieProcessor, build_opener, urlopen
 
 import numpy as np
 import pytest
@@ -64,6 +64,11 @@ def check_secrecy(client, folder):
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
     with pytest.raises((OSError, TypeError)):  # no credentials
         Client(client.scheduler.address, timeout=2, set_as_default=False)
+    browser = build_opener(HTTPCookieProcessor())
+    with browser.open(client.dashboard_link) as page:
+        assert page.status == 200
+    with pytest.raises(HTTPError, match="403"):
+        urlopen(client.dashboard_link.split("?")[0])
     for port in client.run(lambda dask_worker: dask_worker.http_server.port).values():
         for page in ("status", "metrics", "health", "info/main/workers.html"):
             with pytest.raises(HTTPError, match="404"):
