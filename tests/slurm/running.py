@@ -18,6 +18,7 @@ from pathlib import Path
 
 PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch")
 NODES, CPUS, GPUS, MEMORY = 2, 8, 4, 8000  # of each node, whatever the machine has; memory in MB
+_PATH = os.environ.get("PATH", "") + ":/usr/sbin:/sbin"
 
 _CONFIGURATION = """
 ClusterName=test
@@ -42,12 +43,11 @@ JobAcctGatherType=jobacct_gather/none
 SelectType=select/cons_tres
 SelectTypeParameters=CR_Core_Memory
 SchedulerType=sched/backfill
-SchedulerParameters=batch_sched_delay=0,sched_interval=2,sched_min_interval=0,bf_interval=2,requeue_setup_env_fail
+SchedulerParameters=batch_sched_delay=0,sched_interval=2,sched_min_interval=0,bf_interval=2
 SlurmdParameters=config_overrides
 ReturnToService=2
 KillWait=5
 MinJobAge=60
-RequeueExit=99
 GresTypes=gpu
 NodeName=node[1-{nodes}] NodeHostname={host} NodeAddr=127.0.0.1 Port={ports} CPUs={cpus} RealMemory={memory} Gres=gpu:{gpus} State=UNKNOWN
 PartitionName=long Nodes=ALL Default=YES MaxTime=INFINITE DefMemPerCPU=100 State=UP
@@ -60,8 +60,7 @@ def missing() -> str | None:
     """Why there can be no SLURM here; None where there can."""
     if os.geteuid() != 0:
         return "a SLURM of the tests' own is started as root"
-    path = os.environ.get("PATH", "") + ":/usr/sbin:/sbin"
-    absent = [program for program in PROGRAMS if shutil.which(program, path=path) is None]
+    absent = [program for program in PROGRAMS if shutil.which(program, path=_PATH) is None]
     return f"{absent[0]} is not installed (.ci/install-system)" if absent else None
 
 
@@ -73,7 +72,7 @@ def running_slurm() -> Iterator[dict[str, str]]:
         folder.chmod(0o755)
         environment = os.environ | {
             "SLURM_CONF": f"{folder}/slurm.conf",
-            "PATH": os.environ["PATH"] + ":/usr/sbin:/sbin",
+            "PATH": _PATH,
         }
         _configure(folder)
         log = stack.enter_context((folder / "daemons.log").open("a"))
@@ -118,7 +117,13 @@ def _configure(folder: Path) -> None:
         os.mknod(file, stat.S_IFCHR | 0o666, os.makedev(1, 3))  # as /dev/null: SLURM wants a device
     lines = (f"Name=gpu File={file} Flags=nvidia_gpu_env\n" for file in files)
     (folder / "gres.conf").write_text("".join(lines))
-    (folder / "cgroup.conf").write_text("CgroupAutomount=no\nConstrainCores=no\nConstrainDevices=no\n")
+    (folder / "cgroup.conf").write_text("" if _release() < (23, 11) else "CgroupPlugin=disabled\n")
+
+
+def _release() -> tuple[int, ...]:
+    line = ["slurmd", "-V"]
+    told = subprocess.run(line, env=os.environ | {"PATH": _PATH}, capture_output=True, text=True, check=True)
+    return tuple(int(part) for part in told.stdout.split()[-1].split(".")[:2])
 
 
 def _free_ports(count: int) -> list[int]:
