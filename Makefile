@@ -36,7 +36,7 @@ docs: .venv/ready  ## build the documentation, warnings are errors
 	$(BIN)/sphinx-build -W --keep-going -q -b html docs docs/_build/html
 
 BENCH := $(PYTEST) -s -n 0 -m "" -o python_files="bench_*.py"
-SPEED := kernels projector mumott align start memory sizes engine
+SPEED := kernels projector mumott align start memory sizes engine campaign
 
 bench: .venv/ready  ## measure speed, memory and accuracy
 	@mkdir -p bench-output

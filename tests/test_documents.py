@@ -26,6 +26,7 @@ PAGES = (
     "docs/aligning.md",
     "docs/from_mumott.md",
     "docs/workers.md",
+    "docs/campaigns.md",
     "docs/how_alignment_works.md",
     "docs/accuracy.md",
 )
@@ -51,7 +52,9 @@ def _run(line: list[str], folder: Path) -> None:
 @pytest.mark.parametrize("page", PAGES)
 def test_what_a_page_says_runs_from_top_to_bottom(page, scan, tmp_path):
     shutil.copy(scan, tmp_path / "scan.h5")
-    blocks = re.findall(r"^```(python|sh)\n(.*?)^```$", (ROOT / page).read_text(), re.DOTALL | re.MULTILINE)
+    blocks = re.findall(
+        r"^```(python|sh|yaml)\n(.*?)^```$", (ROOT / page).read_text(), re.DOTALL | re.MULTILINE
+    )
     assert blocks
     before = ""
     for language, block in blocks:
@@ -59,6 +62,9 @@ def test_what_a_page_says_runs_from_top_to_bottom(page, scan, tmp_path):
             for output in tmp_path.glob("*.mumott"):
                 output.unlink()
         before = language
+        if language == "yaml":  # a file, whose name is its first line
+            (tmp_path / block.splitlines()[0].removeprefix("# ")).write_text(block)
+            continue
         if language == "python":
             (tmp_path / "block.py").write_text(block)
             _run([sys.executable, "block.py"], tmp_path)

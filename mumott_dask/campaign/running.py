@@ -16,6 +16,7 @@ from mumott_dask import cluster, placement
 from mumott_dask.scan.chunk_sizes import Chunks
 
 from .catalogue import write_catalogue
+from .contact_sheet import draw_contact_sheet
 from .samples import Manifest, Sample
 from .state import LARGE, Record, State
 from .work import not_processed, processed, processed_in_chunks
@@ -63,6 +64,8 @@ def run_campaign(manifest: Manifest, retry_failed: bool = False, watch: Watch | 
                     watch(len(records), len(todo), record)
         finally:
             write_catalogue(manifest)
+        if records:
+            draw_contact_sheet(manifest)
     return records
 
 

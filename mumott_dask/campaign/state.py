@@ -111,6 +111,8 @@ class State:
 
     def _stored(self, sample: Sample) -> Record | None:
         """Record that the store of a result holds."""
+        if not (self.store(sample) / "zarr.json").is_file():
+            return None
         with suppress(OSError, ValueError, KeyError):
             return dict(zarr.open_group(self.store(sample), mode="r").attrs[ATTRIBUTE])  # type: ignore[arg-type]
         return None

@@ -133,19 +133,20 @@ def _counts(table: pd.DataFrame) -> str:
 
 def _lines(table: pd.DataFrame) -> list[str]:
     """A line for each sample, and a heading."""
-    rows: list[tuple[str, ...]] = [
-        ("sample", "status", "verdict", "iterations", "residual", "error bar", "seconds", "")
-    ]
+    swept = [name for name in table.columns if name == "bin" or "." in name]
+    heading = ("sample", *swept, "status", "verdict", "iterations", "residual", "error bar", "seconds", "")
+    rows: list[tuple[str, ...]] = [heading]
     known = table.astype(object).where(table.notna(), None)
-    rows += [_cells(row) for row in known.to_dict("records")]
+    rows += [_cells(row, swept) for row in known.to_dict("records")]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
 
 
-def _cells(row: dict[str, Any]) -> tuple[str, ...]:
+def _cells(row: dict[str, Any], swept: list[str]) -> tuple[str, ...]:
     bars = [row[name] for name in ("j_std", "k_std") if row[name] is not None]
     return (
         _plain(row["sample"]),
+        *("null" if row[name] is None else _plain(str(row[name])) for name in swept),
         row["status"],
         row["verdict"] or "",
         _number(row["iterations"], "d"),

@@ -65,7 +65,7 @@ def test_a_campaign_that_was_stopped_goes_on(command, manifest, number):
     with subprocess.Popen(line, stderr=subprocess.PIPE, text=True, start_new_session=True) as process:
         told = next(text for text in process.stderr if text.startswith("1/3 samples"))
         os.kill(process.pid, number)
-        rest = process.communicate(timeout=60)[1]
+        rest = process.communicate(timeout=120)[1]
     assert process.returncode == (130 if number == signal.SIGINT else -signal.SIGKILL), told + rest
     if number == signal.SIGINT:
         assert "interrupted: 3 samples: " in rest
