@@ -162,8 +162,8 @@ class AllocationCluster(SpecCluster):
 
     @property
     def dashboard_link(self) -> str:
-        """Address of the dashboard on this machine, with its token."""
-        return self._beginning.dashboard_of(self)[0]
+        """Address of the dashboard on this machine."""
+        return self._beginning.shown_link(self)
 
     def trouble(self) -> str | None:
         """Why there will be no workers."""

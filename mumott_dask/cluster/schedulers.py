@@ -70,18 +70,20 @@ class Beginning:
             except RuntimeError as error:
                 raise ScanError(f"the scheduler does not start: {error.__cause__ or error}") from error
 
-    def dashboard_of(self, cluster: Any) -> tuple[str, str]:
-        """Address of a cluster's dashboard, with its token, and the ssh line that leads to it."""
-        return dashboards.addresses(cluster.scheduler.http_server.port, self.token)
+    def shown_link(self, cluster: Any) -> str:
+        """Address of a cluster's dashboard, with the token where it is shown to its owner alone.
+
+        A batch job's output may be anyone's to read; the cluster's folder is not, nor is a terminal.
+        """
+        link, _ = dashboards.addresses(cluster.scheduler.http_server.port, self.token)
+        return link if sys.stderr.isatty() or GIVEN in os.environ else link.partition("?")[0]
 
     def client_of(self, cluster: Any) -> Client:
         """A client of a cluster that has started, which ends with it; others can join through the folder."""
-        link, tunnel = self.dashboard_of(cluster)
+        link, tunnel = dashboards.addresses(cluster.scheduler.http_server.port, self.token)
         told = {"address": cluster.scheduler_address, "dashboard": link, "tunnel": tunnel}
         write_scheduler(self.folder, told | {"host": socket.gethostname(), "pid": os.getpid()})
-        # A batch job's output may be anyone's to read; the folder is not, nor is a terminal.
-        private = sys.stderr.isatty() or GIVEN in os.environ
-        log.info("dashboard at %s", link if private else f"the address in {self.folder / SCHEDULER}")
+        log.info("dashboard at %s, with its token in %s", self.shown_link(cluster), self.folder / SCHEDULER)
         log.info("from elsewhere after: %s", tunnel)
         return OwningClient(cluster)
 

@@ -133,8 +133,8 @@ class SlurmJobs(SLURMCluster):
 
     @property
     def dashboard_link(self) -> str:
-        """Address of the dashboard on this machine, with its token."""
-        return self._beginning.dashboard_of(self)[0]
+        """Address of the dashboard on this machine."""
+        return self._beginning.shown_link(self)
 
     def begin(self) -> None:
         """Submit the first jobs."""

@@ -80,7 +80,7 @@ def page(client: Client | None = None) -> str:
     """
     client = client or Client.current()
     client.register_plugin(AlignmentPlugin(), name=NAME)
-    return client.dashboard_link.removesuffix("/status") + PATH
+    return client.dashboard_link.replace("/status", PATH)  # which a token may follow
 
 
 def _add_page(scheduler: Scheduler, plugin: AlignmentPlugin, prefix: str) -> None:

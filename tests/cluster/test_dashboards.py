@@ -9,6 +9,7 @@ from pathlib import Path
 import dask
 import pytest
 from distributed import LocalCluster
+from tornado import web
 from tornado.httpclient import HTTPClientError, HTTPRequest
 from tornado.websocket import websocket_connect
 
@@ -17,8 +18,13 @@ from mumott_dask.cluster import dashboards
 TOKEN = "the-token-of-this-test"
 PAGES = (
     "/", "/status", "/info/main/workers.html", "/metrics", "/json/counts.json", "/json/identity.json", "/health",
-    "/sitemap.json", "/statics/css/base.css", "/static/js/bokeh.min.js", "/individual-workers", "/no-such-page",
+    "/sitemap.json", "/statics/css/base.css", "/static/js/bokeh.min.js", "/individual-workers", "/added-later", "/no-such-page",
 )  # fmt: skip
+
+
+class Added(web.RequestHandler):
+    def get(self):
+        self.write("as the page of alignments is")
 
 
 @pytest.fixture(scope="module")
@@ -31,6 +37,7 @@ def port():
             scheduler_kwargs={"preload": ["mumott_dask.cluster.dashboards"]},
         ) as cluster,
     ):
+        cluster.scheduler.http_application.add_application(web.Application([("/added-later", Added)]))
         yield cluster.scheduler.http_server.port
 
 

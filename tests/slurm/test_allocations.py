@@ -66,8 +66,10 @@ def test_a_script_aligns_a_scan(batch, scan, tmp_path, without_gpus, script, nod
         options["gres"] = f"gpu:{gpus}"
         line += ["--backend", "cpu"]
     written = batch(SCRIPTS / script, *line, **options)
-    assert re.search(r"dashboard at the address in /.*/scheduler.json", written)
-    assert "token" not in written  # others may read it
+    assert re.search(
+        r"dashboard at http://localhost:\d+/status, with its token in /.*/scheduler.json", written
+    )
+    assert "token=" not in written  # others may read it
     (log,) = tmp_path.glob(".mumott-dask/*/workers.log")
     assert log.read_text().count("Registered to") == nodes * max(gpus, 1)
     expected = md.align(scan, method="optical-flow", iterations=3)
