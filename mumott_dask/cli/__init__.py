@@ -13,6 +13,7 @@ from .alignments import align_command, compare_command
 from .campaigns import campaign_command
 from .demonstration import demo_command
 from .drivers import attach_command, stop_command
+from .reports import report_command, serve_command
 from .running import Commands
 from .scans import convert_command, info_command
 from .simulations import simulate_command
@@ -46,5 +47,7 @@ for command in (
     campaign_command,
     attach_command,
     stop_command,
+    report_command,
+    serve_command,
 ):
     main.add_command(command)

@@ -8,19 +8,17 @@ tested against the version that is pinned.
 
 from __future__ import annotations
 
-import secrets
 from functools import partial
 from typing import Any
-from urllib.parse import urlparse
 
 import dask
 from distributed import Client, Scheduler, SchedulerPlugin
 
+from .application import PATH, page_application
 from .events import TOPIC, steering_topic
 from .runs import Run, Runs
 
 NAME = "mumott-dask-alignment"
-PATH = "/alignment"
 
 
 class AlignmentPlugin(SchedulerPlugin):
@@ -84,11 +82,7 @@ def page(client: Client | None = None) -> str:
 
 
 def _add_page(scheduler: Scheduler, plugin: AlignmentPlugin, prefix: str) -> None:
-    from bokeh.application import Application
-    from bokeh.application.handlers.function import FunctionHandler
-    from distributed.dashboard.core import DaskBokehTornado  # type: ignore[attr-defined]
     from distributed.dashboard.scheduler import template_variables
-    from tornado.ioloop import IOLoop
 
     from .document import alignment_document
 
@@ -96,44 +90,10 @@ def _add_page(scheduler: Scheduler, plugin: AlignmentPlugin, prefix: str) -> Non
     if PATH.strip("/") not in variables["pages"]:
         variables["pages"].append(PATH.strip("/"))
     document = partial(alignment_document, plugin.runs, plugin.steer, variables)
-    application = DaskBokehTornado(
-        {PATH: Application(FunctionHandler(document))},
-        prefix=prefix,
-        use_index=False,
-        absolute_url="",
-        extra_websocket_origins=_allowed_origins(),
-        sign_sessions=True,
-        secret_key=secrets.token_bytes(),
-    )
-    only_from_the_page_itself(application)
-    application.initialize(IOLoop.current())
-    scheduler.http_application.add_application(application)
-    application.start()
+    scheduler.http_application.add_application(page_application(document, prefix, _allowed_origins()))
 
 
 def _allowed_origins() -> list[str]:
     """Other origins that the dashboard is to trust, where they are named; Dask's default is every one."""
     named = dask.config.get("distributed.scheduler.dashboard.bokeh-application.allow_websocket_origin")
     return [origin for origin in named if origin != "*"]
-
-
-def only_from_the_page_itself(application: Any) -> None:
-    """Let no other site's scripts press buttons: they get no session, and no connection.
-
-    Bokeh lets pages of any origin embed an application, and compares a connection's origin with a list of
-    names that a server behind a proxy does not know. What is compared here is the name that the browser asked
-    for.
-    """
-    from bokeh.server.views.autoload_js_handler import AutoloadJsHandler
-    from bokeh.server.views.ws import WSHandler
-
-    class OwnOrigin(WSHandler):
-        def check_origin(self, origin: str) -> bool:
-            own = urlparse(origin).netloc.lower() == self.request.headers.get("Host", "").lower()
-            return own or bool(super().check_origin(origin))
-
-    for routes in application.wildcard_router, application.default_router:
-        routes.rules[:] = [rule for rule in routes.rules if rule.target is not AutoloadJsHandler]
-        for rule in routes.rules:
-            if rule.target is WSHandler:
-                rule.target = OwnOrigin

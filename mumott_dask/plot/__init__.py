@@ -5,9 +5,10 @@ made only where it is not, and matplotlib is imported no sooner than something i
 """
 
 from .curves import comparison as comparison
+from .curves import convergence as convergence
 from .curves import offsets as offsets
 from .images import sinogram as sinogram
 from .images import slices as slices
 from .validation import validation as validation
 
-__all__ = ["comparison", "offsets", "sinogram", "slices", "validation"]
+__all__ = ["comparison", "convergence", "offsets", "sinogram", "slices", "validation"]

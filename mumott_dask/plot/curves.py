@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,7 +13,7 @@ from mumott_dask import geometry
 from mumott_dask.errors import ScanError
 from mumott_dask.scan.schema import scan_basis
 
-from .style import COLOURS, LINE_WIDTH, finish_curves, new_axes
+from .style import COLOURS, LINE_WIDTH, finish_curves, new_axes, row_of_axes
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -107,6 +108,39 @@ def comparison(compared: xr.Dataset, ax: Axes | None = None) -> Axes:
     ax.set_ylabel("difference of offsets (pixel)")
     finish_curves(ax)
     return ax
+
+
+def convergence(result: xr.Dataset, axes: Sequence[Axes] | None = None) -> Sequence[Axes]:
+    """Draw steps and residual of an alignment by iteration, with lines where a stage begins.
+
+    Parameters
+    ----------
+    result : Dataset
+        What `align` returned.
+    axes : two matplotlib Axes, optional
+
+    Returns
+    -------
+    two matplotlib Axes
+    """
+    steps, residual = row_of_axes([(3, 2), (3, 2)]) if axes is None else axes
+    iteration, stage = result["iteration"].values, result["stage"].values
+    for ax, name, axis, style, label in (
+        (steps, "largest_step", "j", "-", "largest"),
+        (steps, "median_step", "k", "--", "median"),
+        (residual, "residual", "j", "-", "RMS"),
+    ):
+        sizes = np.where(result[name].values > 0, result[name].values, np.nan)
+        ax.semilogy(iteration, sizes, style, marker=".", color=COLOURS[axis], linewidth=1, label=label)
+    steps.set_ylabel("step (pixel)")
+    residual.set_ylabel(f"residual ({result['residual'].attrs.get('units', 'signal')})")
+    for ax in (steps, residual):
+        for place in iteration[1:][stage[1:] != stage[:-1]] - 0.5:
+            ax.axvline(place, color="0.6", linewidth=LINE_WIDTH, linestyle=":", zorder=0)
+        ax.set_xlabel("iteration")
+        ax.tick_params(which="minor", labelsize=7)
+        finish_curves(ax)
+    return steps, residual
 
 
 def _reference(found: xr.Dataset, scan: xr.Dataset, reference: xr.Dataset | None) -> dict[str, Floats] | None:
