@@ -14,23 +14,19 @@ from functools import cache
 from html import escape
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from bokeh.document import Document
 from bokeh.models import (
     Button,
-    ColumnDataSource,
-    DataTable,
     Div,
     InlineStyleSheet,
-    NumberFormatter,
     Slider,
-    StringFormatter,
-    TableColumn,
 )
 
 from .display import duration
 from .figures import THEME, Convergence, Offsets
-from .markup import IMAGE_CSS, compared_html, listed, slice_html
+from .markup import STYLE, compared_html, listed, slice_html
 from .runs import Run, Runs
 
 Steer = Callable[..., None]
@@ -40,14 +36,6 @@ SHARE = 0.01
 
 _SOONEST = 0.5  # seconds between two drawings of a page
 _SENDING = 2.0  # times what filling the plots takes, that it takes to send them off as well
-_ROWS = {
-    "name": ("name", 260),
-    "state": ("state", 130),
-    "stage": ("stage", 170),
-    "iteration": ("iteration", 80),
-    "largest_step": ("largest step", 100),
-    "residual": ("residual", 90),
-}
 _SLIDER = {
     "start": 0,
     "end": 1,
@@ -72,7 +60,9 @@ def alignment_document(
         Of the dashboard's templates; empty for a page by itself.
     document : bokeh Document
     """
-    page = Page(runs, steer, document)
+    context = document.session_context
+    asked = context.request.arguments.get("run", [b""]) if context else [b""]
+    page = Page(runs, steer, document, asked[0].decode(errors="replace"))
     for root in page.roots:
         document.add_root(root)
     document.title = "Dask: Alignment" if variables else "Alignment"
@@ -96,21 +86,19 @@ def _templates() -> Any:
 class Page:
     """What one browser sees: a run, with its slices and an opened projection, among all runs."""
 
-    def __init__(self, runs: Runs, steer: Steer | None, document: Document):
+    def __init__(self, runs: Runs, steer: Steer | None, document: Document, chosen: str = ""):
         self._runs, self._steer, self._document = runs, steer, document
-        self._run: Run | None = None
+        self._run = runs.get(chosen)
         self._label: int | None = None
         self._waiting, self._due = False, 0.0
         self._status = Div(name="status", sizing_mode="stretch_width")
         self._stop = Button(name="stop", label="Stop after this iteration", button_type="danger", width=220)
         self._stop.on_click(self._ask_to_stop)
-        self._table = _table()
-        self._table.source.selected.on_change("indices", lambda attr, old, new: self._choose(new))
         self._offsets, self._convergence = Offsets(self._open), Convergence()
-        style = InlineStyleSheet(css=IMAGE_CSS)
-        self._sinogram, self._opened, *slices = (
+        style = InlineStyleSheet(css=STYLE)
+        self._table, self._sinogram, self._opened, *slices = (
             Div(name=name, sizing_mode="stretch_width", stylesheets=[style])
-            for name in ("sinogram", "opened", "slice_x", "slice_y", "slice_z")
+            for name in ("runs", "sinogram", "opened", "slice_x", "slice_y", "slice_z")
         )
         self._slices = dict(zip("xyz", slices, strict=True))
         self._sliders = {normal: Slider(name=f"slider_{normal}", **_SLIDER) for normal in "xyz"}
@@ -139,7 +127,7 @@ class Page:
         """Show how things stand."""
         began = time.thread_time()
         self._waiting = False
-        if self._run is None or self._run.id not in {run.id for run in self._runs}:
+        if self._run is None or self._runs.get(self._run.id) is None:
             going = [run for run in self._runs if not run.ended]
             self._run = (going or list(self._runs))[-1] if len(self._runs) else None
         self._show_runs()
@@ -149,12 +137,7 @@ class Page:
 
     def _show_runs(self) -> None:
         runs = list(self._runs)
-        self._table.visible = len(runs) > 1
-        rows = [_row(run) for run in runs]
-        data = {name: [row[name] for row in rows] for name in ("id", *_ROWS)}
-        if data != self._table.source.data:
-            self._table.source.data = data
-            self._table.height = 30 + 26 * min(len(runs), 8)
+        self._table.text = _table(runs) if len(runs) > 1 else ""
 
     def _show_run(self) -> None:
         run = self._run
@@ -192,11 +175,6 @@ class Page:
         )
         self._exclude.label = f"Exclude projection {label}"
 
-    def _choose(self, indices: list[int]) -> None:
-        if indices:
-            self._run, self._label = self._runs.get(self._table.source.data["id"][indices[0]]), None
-            self._show_run()
-
     def _open(self, label: int) -> None:
         self._label = label
         if self._run is not None and self._steer is not None and not self._run.ended:
@@ -219,36 +197,23 @@ class Page:
             self._show_opened()
 
 
-def _table() -> DataTable:
-    text, number = StringFormatter(), NumberFormatter(format="0.00000")
-    formatters = {"largest_step": number, "residual": number}
-    columns = [
-        TableColumn(field=name, title=title, width=width, formatter=formatters.get(name, text))
-        for name, (title, width) in _ROWS.items()
-    ]
-    source = ColumnDataSource({name: [] for name in ("id", *_ROWS)})
-    return DataTable(
-        name="runs",
-        source=source,
-        columns=columns,
-        index_position=None,
-        sizing_mode="stretch_width",
-        visible=False,
+def _table(runs: list[Run]) -> str:
+    """A table of runs with a row each, whose name is the address of its page."""
+    head = "".join(
+        f"<th>{words}</th>" for words in ("", "state", "stage", "iteration", "largest step", "residual")
     )
+    rows = "".join(f"<tr>{''.join(f'<td>{cell}</td>' for cell in _row(run))}</tr>" for run in runs)
+    return f'<div class="wide"><table><tr>{head}</tr>{rows}</table></div>'
 
 
-def _row(run: Run) -> dict[str, Any]:
+def _row(run: Run) -> list[str]:
+    link = f'<a href="?run={quote(run.id, safe="")}">{escape(run.name)}</a>'
     history = run.history
-    last = len(history) > 0
-    return {
-        "id": run.id,
-        "name": run.name,
-        "state": _state(run),
-        "stage": history.stage[-1] if last else "",
-        "iteration": f"{run.iteration}/{run.iterations}" if last else "",
-        "largest_step": history.largest_step[-1] if last else None,
-        "residual": history.residual[-1] if last and math.isfinite(history.residual[-1]) else None,
-    }
+    if not history:
+        return [link, escape(_state(run)), "", "", "", ""]
+    numbers = f"{history.largest_step[-1]:.4f}", f"{history.residual[-1]:.5f}"
+    done = f"{run.iteration}/{run.iterations}"
+    return [link, escape(_state(run)), escape(history.stage[-1]), done, *numbers]
 
 
 def _state(run: Run) -> str:

@@ -16,7 +16,12 @@ from .pictures import Compared, Picture
 
 Palette = Literal["gouldian", "coolwarm"]
 
-IMAGE_CSS = """
+STYLE = """
+.bk-clearfix { display: block; width: 100%; }
+.wide { overflow-x: auto; }
+th, td { padding: .15rem 1.2rem .15rem 0; text-align: left; white-space: nowrap; }
+th { font-weight: 500; opacity: .7; }
+a { color: inherit; }
 figure { margin: 0; }
 .three { display: grid; grid-template-columns: repeat(3, minmax(0, 1fr)); gap: .5rem 1rem; }
 @media (max-width: 800px) { .three { grid-template-columns: minmax(0, 1fr); } }
@@ -26,7 +31,7 @@ figcaption { margin: .25rem 0; }
 .bar { display: flex; gap: .5rem; align-items: center; font-size: .85em; }
 .bar i { flex: 1; height: .55rem; border-radius: 2px; }
 """
-"""Style of `image_html` and `compared_html`."""
+"""Style of what is made here, and of tables."""
 
 
 def png(steps: NDArray[np.uint8], palette: Palette = "gouldian") -> bytes:

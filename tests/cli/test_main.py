@@ -16,7 +16,7 @@ from mumott_dask.cli import main
 from mumott_dask.cli.running import Commands
 
 COMMANDS = ("demo", "info", "convert", "align", "reconstruct", "compare", "validate", "simulate")
-COMMANDS += ("campaign", "attach", "stop")
+COMMANDS += ("campaign", "attach", "stop", "report", "serve-monitor")
 HEAVY = ("numpy", "xarray", "dask", "distributed", "numba", "matplotlib", "rich", "zarr", "h5py", "scipy")
 
 

@@ -120,5 +120,5 @@ def test_runs_that_have_ended_stay_and_one_is_opened_from_the_table(client, tab)
     tab.wait_for_selector("text=first")
     assert tab.locator(".status strong").inner_text() == NAME
     assert tab.locator("img[src=x]").count() == 0
-    tab.click(".slick-row >> text=first")
-    wait(tab, "named('status').text.includes('<strong>first')")
+    tab.click("text=first")
+    tab.wait_for_selector(".status strong >> text=first")
