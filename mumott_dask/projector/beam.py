@@ -114,6 +114,16 @@ class ParallelBeam:
             some = slice(first, min(first + at_once, len(self)))
             yield some, self if at_once >= len(self) else self[some]
 
+    def slab(self, start: int, thickness: int) -> Self:
+        """The same for a slab of the volume along x."""
+        x, y, z = self.volume_shape
+        if thickness == x:
+            return self
+        d = np.array([start + thickness / 2 - x / 2, 0, 0])
+        dj, dk = geometry.gauge_offsets(d, self.basis)
+        here = self.with_offsets(self.j_offset - dj, self.k_offset - dk)
+        return replace(here, volume_shape=(thickness, y, z), slabs=1)
+
     def with_offsets(self, j_offset: ArrayLike, k_offset: ArrayLike) -> Self:
         """The same with other offsets, (projection,) each, pixels."""
         return replace(self, j_offset=np.asarray(j_offset), k_offset=np.asarray(k_offset))

@@ -14,7 +14,6 @@ two at a time and not the volume.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from functools import partial
 from itertools import count, groupby
 from typing import Any, NamedTuple
@@ -24,7 +23,7 @@ import numpy as np
 from dask.highlevelgraph import HighLevelGraph, MaterializedLayer
 from dask.task_spec import GraphNode, Task, TaskRef
 
-from mumott_dask import arrays, devices, geometry, placement
+from mumott_dask import arrays, devices, placement
 
 from .own_tasks import after, own_tasks
 from .residuals import weighted_residual
@@ -232,19 +231,24 @@ class _Tasks:
                 summed.append(self.add(f"{name}-summed", (s,), owner, _sum_of, 1, *terms))
 
     def _joined(self, name: str, slab: int, sums: list[_Sum]) -> list[TaskRef]:
-        """A few sums of sums: of those of a worker first, then of a few workers' at a time."""
-        groups = [list(group) for _, group in groupby(sums, key=lambda each: each.worker)]
+        """A few sums of sums: of those of a worker first, then of several workers', a few at a time."""
         numbers = count()
+
+        def joined(sums: list[_Sum]) -> list[_Sum]:
+            return [self._join(name, (slab, next(numbers)), some) for some in _few_at_a_time(sums)]
+
+        groups = [list(group) for _, group in groupby(sums, key=lambda each: each.worker)]
+        while max(map(len, groups)) > _JOINED:
+            groups = [joined(group) for group in groups]
         while len(groups) > 1:
-            sums = []
-            for group in groups:
-                task, where = group[0].task, group[0].worker
-                if len(group) > 1:
-                    terms = (each.task for each in group)
-                    task = self.add(name, (slab, next(numbers)), where, _totals, *terms)
-                sums.append(_Sum(where, task))
-            groups = [sums[i : i + _JOINED] for i in range(0, len(sums), _JOINED)]
+            groups = _few_at_a_time([one for group in groups for one in joined(group)])
         return [each.task for each in groups[0]]
+
+    def _join(self, name: str, index: Sequence[int], sums: list[_Sum]) -> _Sum:
+        if len(sums) == 1:
+            return sums[0]
+        where = sums[0].worker
+        return _Sum(where, self.add(name, index, where, _totals, *(each.task for each in sums)))
 
     def volume(self, name: str, *inputs: da.Array) -> da.Array:
         """The array of slabs that stands in a layer."""
@@ -271,6 +275,10 @@ class _Tasks:
         return da.Array(HighLevelGraph(layers, needs), whole, chunks, dtype=dtype)
 
 
+def _few_at_a_time(sums: list[_Sum]) -> list[list[_Sum]]:
+    return [sums[i : i + _JOINED] for i in range(0, len(sums), _JOINED)]
+
+
 def _lines(owners: list[placement.Worker]) -> list[tuple[placement.Worker, list[int]]]:
     """Chunks that a thread of a worker goes through, for each thread that gets any."""
     lines = []
@@ -285,19 +293,8 @@ def _parts(projector: Projector, lengths: Sequence[int], slabs: Sequence[int]) -
     ends, whole = np.cumsum(lengths), projector.single_threaded()
     return [
         [slab[end - n : end] for end, n in zip(ends, lengths, strict=True)]
-        for slab in (_slab(whole, start, n) for start, n in zip(np.cumsum([0, *slabs]), slabs, strict=False))
+        for slab in (whole.slab(start, n) for start, n in zip(np.cumsum([0, *slabs]), slabs, strict=False))
     ]
-
-
-def _slab(projector: Projector, start: int, thickness: int) -> Projector:
-    """The projector of a slab of the volume along x."""
-    x, y, z = projector.volume_shape
-    if thickness == x:
-        return projector
-    d = np.array([start + thickness / 2 - x / 2, 0, 0])
-    dj, dk = geometry.gauge_offsets(d, projector.basis)
-    here = projector.with_offsets(projector.j_offset - dj, projector.k_offset - dk)
-    return replace(here, volume_shape=(thickness, y, z), slabs=1)
 
 
 def _whole(array: da.Array) -> da.Array:

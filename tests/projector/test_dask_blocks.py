@@ -12,7 +12,7 @@ from dask.base import compute, is_dask_collection
 from dask.callbacks import Callback
 from scipy.spatial.transform import Rotation
 
-from mumott_dask import Projector, ScanError
+from mumott_dask import Projector, ScanError, placement
 
 COUNT, DETECTOR, VOLUME = 13, (9, 8), (7, 10, 8)
 CHUNKINGS = ((1,) * 13, (5, 5, 3), (2, 9, 1, 1), (12, 1), (13,))
@@ -320,3 +320,17 @@ def test_weights_and_images_may_be_chunked_otherwise_or_not_at_all():
         found = compute(*projector.gradient(volume, da.from_array(data, chunks=(3, -1, -1)), other))
         np.testing.assert_allclose(found[0], expected[0], atol=1e-5)
         assert found[1] == pytest.approx(expected[1], rel=1e-6)
+
+
+def test_no_task_joins_more_than_a_few_sums(monkeypatch, projector):
+    """Of a worker of many threads either: one task would add up what all of them have summed."""
+    workers = tuple(placement.Worker(name, 20, 0) for name in "ab")
+    monkeypatch.setattr(placement, "workers", lambda: workers)
+    images = da.zeros((len(projector), 1, 1), chunks=(1, 1, 1)).map_blocks(
+        lambda block: block, chunks=(1, *projector.detector_shape), dtype=np.float32
+    )
+    tasks = dict(projector.adjoint(images).dask)
+    terms = {key: len(task.dependencies) for key, task in tasks.items() if key[0].startswith("adjoint")}
+    lines = sum(key[0].startswith("adjoint-part") for key in terms)
+    assert lines == len(projector) > 4
+    assert max(terms.values()) <= 4
