@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from mumott_dask.scan.atomic import replacing
 
 from .samples import Manifest, Sample
-from .state import DONE, Record, State
+from .state import DONE, Record, State, is_about
 from .verdicts import verdicts
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ def campaign_table(manifest: Manifest) -> pd.DataFrame:
     import pandas as pd
 
     state = State(manifest.directory)
-    records = [state.record(sample) for sample in manifest.samples]
+    records = [_current(sample, state) for sample in manifest.samples]
     rows = list(map(_row, manifest.samples, records))
     done = [(n, record) for n, record in enumerate(records) if record and record["status"] == DONE]
     given = verdicts([(record["variant"], record["result"]) for _, record in done])
@@ -72,6 +72,12 @@ def write_catalogue(manifest: Manifest) -> Path:
     with replacing(path, overwrite=True) as partial:
         table.to_parquet(partial, index=False)
     return path
+
+
+def _current(sample: Sample, state: State) -> Record | None:
+    """What came of a sample with the settings that it has now."""
+    record = state.record(sample)
+    return record if record is not None and is_about(record, sample) else None
 
 
 def _row(sample: Sample, record: Record | None) -> dict[str, Any]:

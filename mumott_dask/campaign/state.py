@@ -30,6 +30,11 @@ ATTRIBUTE = "campaign"
 DONE, FAILED, LARGE = "done", "failed", "large"
 
 
+def is_about(record: Record, sample: Sample) -> bool:
+    """Whether a record is of a sample's own scan, by its path, with the settings that it has now."""
+    return bool(record["settings"] == sample.settings and record["path"] == str(sample.path))
+
+
 class State:
     """State of a campaign in its folder."""
 
@@ -94,7 +99,7 @@ class State:
 
     def _holds(self, record: Record, sample: Sample) -> bool:
         """Whether a record is that of a sample as it is now."""
-        if record["settings"] != sample.settings or record["path"] != str(sample.path):
+        if not is_about(record, sample):
             return False
         if record["status"] == DONE and not (self.store(sample) / "zarr.json").is_file():
             return False

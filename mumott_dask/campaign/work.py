@@ -17,12 +17,12 @@ from distributed.comm.core import CommClosedError
 from distributed.system import MEMORY_LIMIT
 
 from mumott_dask.alignment import align, open_alignment, validate, with_offsets, write_alignment
+from mumott_dask.alignment.checkpoint import is_unfinished
 from mumott_dask.alignment.ending import INTERRUPTED
 from mumott_dask.errors import ScanError
 from mumott_dask.reconstruction import reconstruct
 from mumott_dask.scan import bin_scan, crop, open_scan
 from mumott_dask.scan.chunk_sizes import Chunks
-from mumott_dask.scan.zarr_store import stored_kind
 
 from .described import Facts, described, described_validation
 from .fingerprint import sha256, stamp
@@ -124,7 +124,7 @@ def _result(scan: xr.Dataset, sample: Sample, checkpoint: Path | None) -> tuple[
 
 
 def _aligned(scan: xr.Dataset, sample: Sample, checkpoint: Path | None) -> xr.Dataset:
-    if checkpoint is not None and checkpoint.exists() and stored_kind(checkpoint) == "alignment":
+    if checkpoint is not None and checkpoint.exists() and not is_unfinished(checkpoint):
         return open_alignment(checkpoint)  # it was stopped after that
     alignment = align(scan, checkpoint=checkpoint, **sample.align)
     if alignment.attrs["reason"] == INTERRUPTED:

@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 import mumott_dask as md
-from mumott_dask.campaign import campaign_table, read_manifest, run_campaign
+from mumott_dask.campaign import campaign_table, read_manifest, run_campaign, work
 from mumott_dask.campaign.catalogue import FILE
 
 FAST = "align: {iterations: 4}\nreconstruct: {iterations: 3}\n"
@@ -101,7 +101,9 @@ def test_failures_are_tried_again_only_if_asked_for(again, broken):
 
 def test_only_what_has_other_settings_is_done_again(again, scans):
     entry = f"- path: {scans}/b.h5\n  bin: 2\n- {scans}/c.zarr"
-    assert names(run_campaign(again(f"- {scans}/c.zarr", entry))) == ["b"]
+    manifest = again(f"- {scans}/c.zarr", entry)
+    assert list(campaign_table(manifest)["status"][:3]) == ["done", "waiting", "done"]
+    assert names(run_campaign(manifest)) == ["b"]
 
 
 def test_a_scan_is_known_by_size_and_time_and_else_by_its_hash(again, scans, tmp_path):
@@ -187,3 +189,28 @@ def test_a_sample_that_does_not_fit_is_worked_on_in_chunks(manifest, done):
     whole, chunked = (md.open_alignment(each.directory / "samples" / "c.zarr") for each in (done, found))
     np.testing.assert_allclose(chunked["j_offset"], whole["j_offset"], atol=1e-4)
     np.testing.assert_allclose(chunked["tomogram"], whole["tomogram"], atol=1e-4)
+
+
+@pytest.mark.parametrize("last", [2, 4])
+def test_a_large_sample_that_was_interrupted_goes_on(manifest, done, monkeypatch, last):
+    """In mid-alignment, or after its last iteration."""
+    found = manifest(f"samples: [SCANS/c.zarr]\nlimits: {{memory: 1 MB}}\n{FAST}")
+    seen = []
+
+    def interrupted(*arguments, **settings):
+        def watch(step):
+            seen.append(step.iteration)
+            if step.iteration == last:
+                raise KeyboardInterrupt
+
+        return md.align(*arguments, watch=watch, **settings)
+
+    monkeypatch.setattr(work, "align", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        run_campaign(found)
+    assert seen == list(range(1, last + 1))
+    (record,) = run_campaign(found)
+    assert record["status"] == "done", record["traceback"]
+    assert seen == [1, 2, 3, 4]  # none of them twice
+    whole, gone_on = (md.open_alignment(each.directory / "samples" / "c.zarr") for each in (done, found))
+    np.testing.assert_allclose(gone_on["j_offset"], whole["j_offset"], atol=1e-4)
