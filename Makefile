@@ -3,7 +3,7 @@ PYTHON ?= python3.11
 BIN := .venv/bin
 PYTEST := $(BIN)/python -m pytest
 
-.PHONY: help demo test test-gpu lint resolve format docs bench bench-speed bench-gpu bench-compare parity lock clean
+.PHONY: help demo test test-gpu lint resolve format docs screenshots bench bench-speed bench-gpu bench-compare parity lock clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
@@ -34,6 +34,9 @@ format: .venv/ready  ## let ruff format and mend what it can
 
 docs: .venv/ready  ## build the documentation, warnings are errors
 	$(BIN)/sphinx-build -W --keep-going -q -b html docs docs/_build/html
+
+screenshots: .venv/ready  ## photograph the dashboard's page and a report for the manual, by Debian's chromium
+	$(BIN)/python docs/screenshots.py
 
 BENCH := $(PYTEST) -s -n 0 -m "" -o python_files="bench_*.py"
 SPEED := kernels projector mumott align start memory sizes engine campaign

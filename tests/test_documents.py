@@ -26,6 +26,7 @@ PAGES = (
     "docs/aligning.md",
     "docs/from_mumott.md",
     "docs/workers.md",
+    "docs/watching.md",
     "docs/campaigns.md",
     "docs/how_alignment_works.md",
     "docs/accuracy.md",
