@@ -102,7 +102,7 @@ def test_until_the_first_of_ten_thousand(figure, tmp_path):
     figure(GROUP, "10,000 samples, until the first task starts", done - first["seconds"] - began, "s", 10.0)
 
 
-@pytest.mark.parametrize("kind", ["bone", "pores", "blobs"])
+@pytest.mark.parametrize("kind", ["bone", "ellipsoids", "blobs"])
 def test_who_is_flagged(figure, client, tmp_path, kind):
     """Of 300 scans, of photons from 5,000 to 100,000, fifteen have a tilt's sign or halves of the detector wrong."""
     random = np.random.default_rng([5, len(kind)])
