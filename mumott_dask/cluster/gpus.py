@@ -25,7 +25,7 @@ def cuda(
     gpus: int | Sequence[int] | None = None,
     memory_limit: str | float | None = "auto",
     device_memory_limit: str | float = 0.8,
-    dashboard_address: str | None = ":8787",
+    dashboard_address: str | None = "localhost:8787",
 ) -> Client:
     """Start a worker process for each GPU of this machine, and a client of them.
 
@@ -88,7 +88,7 @@ def cuda_options(
     visible: Sequence[int],
     memory_limit: str | float | None = "auto",
     device_memory_limit: str | float = 0.8,
-    dashboard_address: str | None = ":8787",
+    dashboard_address: str | None = "localhost:8787",
 ) -> dict[str, Any]:
     """Arguments of `dask_cuda.LocalCUDACluster`; see `cuda`. `visible` are the numbers of the GPUs there."""
     if gpus is None:

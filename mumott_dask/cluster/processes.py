@@ -37,7 +37,7 @@ def local(
     workers: int | None = None,
     threads: int | None = None,
     memory_limit: str | float | None = "auto",
-    dashboard_address: str | None = ":8787",
+    dashboard_address: str | None = "localhost:8787",
 ) -> Client:
     """Start worker processes on this machine, and a client of them.
 
@@ -53,8 +53,9 @@ def local(
     memory_limit : str, float or None
         Memory of each worker, such as ``"4GiB"``; by default the machine's is shared out evenly.
     dashboard_address : str, optional
-        Where the dashboard is served, ``":8787"`` by default, or another port of this machine where that one
-        is taken; ``":0"`` for any port, None for no dashboard. The client's ``dashboard_link`` says where.
+        Where the dashboard is served: to this machine alone by default, at another port where that one is
+        taken; ``":8787"`` to all that can reach the machine, None for no dashboard. The client's
+        ``dashboard_link`` says where.
 
     Returns
     -------

@@ -7,6 +7,8 @@ import signal
 import threading
 from functools import partial
 from pathlib import Path
+from socket import AddressFamily
+from urllib.request import urlopen
 
 import dask.array as da
 import distributed
@@ -100,3 +102,16 @@ def test_the_dashboard_is_served(client):
 def test_a_number_of_workers_that_is_none_is_refused(number):
     with pytest.raises(ScanError, match=f"workers is {number!r}, expected a positive whole number"):
         cluster.local(workers=number)
+
+
+def test_the_dashboard_is_for_this_machine_alone():
+    with cluster.local(workers=1, threads=1) as client:
+        (listening,) = {
+            socket.getsockname()[0]
+            for server in [client.cluster.scheduler.http_server]
+            for socket in server._sockets.values()
+            if socket.family is AddressFamily.AF_INET
+        }
+        assert listening == "127.0.0.1"
+        with urlopen(client.dashboard_link) as page:
+            assert page.status == 200
