@@ -18,7 +18,7 @@ demo: .venv/ready  ## simulate a scan of the tutorial's size, align it, draw the
 	$(BIN)/mumott-dask demo --output demo-output
 
 test: .venv/ready  ## run the tests
-	$(PYTEST) -n 2 -m "not slow"
+	$(PYTEST) -n 3 -m "not slow"
 
 test-gpu: .venv-gpu/ready  ## run the tests that need a GPU, where there is one
 	.venv-gpu/bin/python -m pytest -n 0 -m gpu

@@ -94,6 +94,7 @@ def test_the_pictures_of_the_pages_are_there():
         assert ((ROOT / page).parent / picture).is_file()
 
 
+@pytest.mark.slow  # the gallery, a part of the manual, runs them as well
 @pytest.mark.parametrize("example", sorted(path.name for path in (ROOT / "examples").glob("*.py")))
 def test_an_example_runs_as_it_stands(example, tmp_path):
     _run([sys.executable, str(ROOT / "examples" / example)], tmp_path)

@@ -29,7 +29,7 @@ from .checkpoint import (
     write_end,
     write_progress,
 )
-from .ending import INTERRUPTED, STOPPED, verdict_of
+from .ending import INTERRUPTED, STOPPED, interrupts_noted, verdict_of
 from .iterations import first_state, outer_iterations, whole_step
 from .level import Level, whole_level
 from .progress import Progress
@@ -199,19 +199,22 @@ def align(
         overwrite=overwrite,
     )
     steering: Steering | None = None
-    while True:
-        try:
-            step = steps.send(steering)
-            steering = None if watch is None else watch(step)
-            del step
-        except StopIteration as end:
-            return end.value
-        except KeyboardInterrupt as interrupt:
-            # It came while the generator was suspended: hand it in, where the last whole iteration is known.
+    with interrupts_noted() as noted:
+        while True:
             try:
-                steps.throw(interrupt)
+                if noted():
+                    raise KeyboardInterrupt
+                step = steps.send(steering)
+                steering = None if watch is None else watch(step)
+                del step
             except StopIteration as end:
                 return end.value
+            except KeyboardInterrupt as interrupt:
+                # It came while the generator was suspended: handed in where the last whole iteration is known.
+                try:
+                    steps.throw(interrupt)
+                except StopIteration as end:
+                    return end.value
 
 
 def align_steps(

@@ -40,7 +40,7 @@ def test_default_alignment_finds_the_offsets(scan, alignment):
     assert rms(alignment, scan) < 0.015  # 0.0095, with noise or without
 
 
-@pytest.mark.parametrize(("jumps", "bar"), [(4.0, 0.004), (10.0, 0.008)])
+@pytest.mark.parametrize(("jumps", "bar"), [(4.0, 0.004), pytest.param(10.0, 0.008, marks=pytest.mark.slow)])
 def test_accuracy_at_the_tutorials_size(jumps, bar):
     scan = md.simulate(jumps=jumps, seed=7)
     assert rms(md.align(scan), scan) < bar

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -229,3 +230,18 @@ def test_a_killed_scheduler_is_told_in_one_line_and_the_work_gone_on_with(scan_p
     assert "mumott_dask/" not in shown[0], "a traceback of ours"
     assert "goes on after iteration " in shown[1]
     check(tmp_path / "result.zarr", undisturbed)
+
+
+def test_an_interrupt_that_python_drops_ends_it_all_the_same(scan_path):
+    """As it does where one comes in a callback of the garbage collector."""
+
+    def watch(step):
+        if step.iteration == 2:
+            with contextlib.suppress(KeyboardInterrupt):
+                signal.raise_signal(signal.SIGINT)
+
+    before = signal.getsignal(signal.SIGINT)
+    found = md.align(scan_path, watch=watch, **SETTINGS | {"iterations": 20, "tolerance": 1e-9})
+    assert found.attrs["reason"] == "interrupted"
+    assert found.sizes["iteration"] == 2
+    assert signal.getsignal(signal.SIGINT) is before

@@ -64,7 +64,10 @@ def test_errors_stated_too_small_are_called_so(scan, alignment, checked):
 
 @pytest.mark.parametrize(
     ("fault", "word"),
-    [({"angle_error": np.radians(1.0)}, "refine_"), ({"background": 0.05}, "background")],
+    [
+        ({"angle_error": np.radians(1.0)}, "refine_"),
+        pytest.param({"background": 0.05}, "background", marks=pytest.mark.slow),
+    ],
 )
 def test_what_was_left_out_is_named(fault, word):
     scan = md.simulate(**SMALL, **fault)

@@ -57,7 +57,13 @@ def first_iteration(errors: str) -> int:
     return int(line.rsplit(" ", 1)[1])
 
 
-@pytest.mark.parametrize("workers", [(), ("--workers", 2)], ids=["here", "on workers"])
+here_and_on_workers = pytest.mark.parametrize(
+    "workers",
+    [pytest.param((), id="here"), pytest.param(("--workers", 2), id="on workers", marks=pytest.mark.slow)],
+)
+
+
+@here_and_on_workers
 def test_a_killed_command_goes_on(command, scan_path, never_stopped, tmp_path, workers):
     output = tmp_path / "result.zarr"
     arguments = ("align", scan_path, "-o", output, *METHOD, *workers)
@@ -81,7 +87,7 @@ def test_a_killed_command_goes_on(command, scan_path, never_stopped, tmp_path, w
     assert [path.name for path in tmp_path.iterdir()] == ["result.zarr"]
 
 
-@pytest.mark.parametrize("workers", [(), ("--workers", 2)], ids=["here", "on workers"])
+@here_and_on_workers
 def test_an_interrupted_command_goes_on_from_the_last_whole_iteration(
     command, scan_path, never_stopped, tmp_path, workers
 ):

@@ -62,8 +62,12 @@ def _seconds_by_thread():
 
 @pytest.mark.parametrize(
     "start",
-    [cluster.local, partial(distributed.Client, processes=True)],
-    ids=["ours", "as others start them"],
+    [
+        pytest.param(cluster.local, id="ours"),
+        pytest.param(
+            partial(distributed.Client, processes=True), id="as others start them", marks=pytest.mark.slow
+        ),
+    ],
 )
 def test_a_worker_computes_on_its_threads_and_no_others(start):
     settings = {"n_workers": 1, "threads_per_worker": 2} if start is not cluster.local else {}

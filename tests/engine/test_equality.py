@@ -40,7 +40,7 @@ def test_alignments(workers, scan, expected, chunks, volume_chunks):
     assert_close(found["tomogram"], expected[1]["tomogram"])
 
 
-@pytest.mark.parametrize("method", ["phase-matching", "tutorial"])
+@pytest.mark.parametrize("method", [pytest.param("phase-matching", marks=pytest.mark.slow), "tutorial"])
 def test_other_methods_in_slabs(scan, method):
     """On threads, without a cluster."""
     whole, parts = (

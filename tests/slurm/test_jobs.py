@@ -158,6 +158,7 @@ def test_each_gpu_of_each_job_has_one_worker(site, without_gpus, wait_until):
         assert sorted(Counter(jobs).values()) == [2, 2]
 
 
+@pytest.mark.slow
 def test_workers_hand_on_what_they_hold_before_their_time_is_over(site, monkeypatch, tmp_path, wait_until):
     """Two jobs of a minute each, one twenty seconds after the other; what they computed is used later."""
     monkeypatch.setattr("mumott_dask.cluster.slurm_jobs._LOOKS", (1.0, 1.0))
