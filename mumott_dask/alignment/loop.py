@@ -210,7 +210,7 @@ def align(
             except StopIteration as end:
                 return end.value
             except KeyboardInterrupt as interrupt:
-                # It came while the generator was suspended: handed in where the last whole iteration is known.
+                # While the generator was suspended: handed in where the last whole iteration is known.
                 try:
                     steps.throw(interrupt)
                 except StopIteration as end:
