@@ -46,7 +46,13 @@ def test_accuracy_at_the_tutorials_size(jumps, bar):
     assert rms(md.align(scan), scan) < bar
 
 
-@pytest.mark.parametrize("settings", [SMALL | {"shape": (45, 34)}, {"jumps": 4.0, "seed": 8}])
+@pytest.mark.parametrize(
+    "settings",
+    [
+        pytest.param(SMALL | {"shape": (45, 34)}, id="small"),
+        pytest.param({"jumps": 4.0, "seed": 8}, id="the tutorial's size", marks=pytest.mark.slow),
+    ],
+)
 def test_aligning_an_aligned_scan_moves_nothing(settings):
     """The second scan's centre of mass is moved on its way to the voxels' centre, not after the last step."""
     scan = md.simulate(**settings)

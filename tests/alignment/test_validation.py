@@ -47,6 +47,7 @@ def test_offsets_off_by_a_third_of_a_pixel_are_bad(scan, alignment):
     assert md.validate(scan, moved).attrs["verdict"] == "bad"
 
 
+@pytest.mark.slow
 def test_one_wrong_offset_is_named(scan, alignment):
     j = alignment["j_offset"].copy()
     j[14] += 0.5
@@ -55,6 +56,7 @@ def test_one_wrong_offset_is_named(scan, alignment):
     assert found["wrong"] == [14], found["reason"]
 
 
+@pytest.mark.slow
 def test_errors_stated_too_small_are_called_so(scan, alignment, checked):
     small = alignment.assign({f"{axis}_offset_std": alignment[f"{axis}_offset_std"] / 2.5 for axis in "jk"})
     found = md.validate(scan, small).attrs
