@@ -88,10 +88,13 @@ class Shares:
     def watch(self):
         while not self.over.wait(0.002):
             frames = sys._current_frames()
-            here, there = (
-                list(traceback.walk_stack(frames[thread.ident]))
-                for thread in (threading.main_thread(), self.loop)
-            )
+            try:
+                here, there = (
+                    list(traceback.walk_stack(frames[thread.ident]))
+                    for thread in (threading.main_thread(), self.loop)
+                )
+            except AttributeError:  # of a frame that has been left meanwhile
+                continue
             self.looks += 1
             self.client += here[0][0].f_code.co_name != "wait"
             self.scheduler += any("distributed/scheduler.py" in f.f_code.co_filename for f, _ in there)
