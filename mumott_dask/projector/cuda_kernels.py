@@ -16,7 +16,7 @@ import numba
 import numpy as np
 from numba import cuda, float32, int32, types, uint32, uint64
 
-from .rays import bilinear, cubic, position
+from .rays import bilinear, cubic, position, reach
 from .splines import AFTER, BEFORE
 
 THREADS = (32, 8)
@@ -56,8 +56,6 @@ on how many projections; the volume (x, y, z, channel) to add to, its sides."""
 BORDER = 2
 """Zeros around a slice of the forward kernel: what a ray may read that enters or leaves it, and rounding."""
 
-_LEAST_SLOPE = np.float32(1e-7)  # voxels a slice: none that matters, and none to divide by that is zero
-
 numba.config.CUDA_LOW_OCCUPANCY_WARNINGS = False  # type: ignore[attr-defined]  # small scans are no fault of anybody's
 
 
@@ -71,15 +69,6 @@ def parted(place):  # type: ignore[no-untyped-def]
     """The whole part of a place that is not negative, and the rest."""
     whole = int32(place)
     return uint32(whole), place - float32(whole)
-
-
-@numba.njit(inline="always")
-def crossed(start, slope, low, high, first, last):  # type: ignore[no-untyped-def]
-    """Narrow the slices [first, last) to where a ray is between low and high: `rays.reach` in floats."""
-    steep = slope if abs(slope) > _LEAST_SLOPE else _LEAST_SLOPE
-    one, other = (low - start) / steep, (high - start) / steep
-    near, far = min(one, other), max(one, other)
-    return min(max(near, first), last), min(max(far + float32(1), first), last)
 
 
 @cache
@@ -111,8 +100,8 @@ def forward_kernel(channels: int) -> Any:
             start_a = position(position(rays[ray], rays[ray + 1], along_j), rays[ray + 2], along_k)
             start_b = position(position(rays[ray + 4], rays[ray + 5], along_j), rays[ray + 6], along_k)
             slope_a, slope_b = rays[ray + 3], rays[ray + 7]
-            low, high = crossed(start_a, slope_a, float32(-1), end_a, float32(begin), float32(end))
-            low, high = crossed(start_b, slope_b, float32(-1), end_b, low, high)
+            low, high = reach(start_a, slope_a, float32(-1), end_a, float32(begin), float32(end))
+            low, high = reach(start_b, slope_b, float32(-1), end_b, low, high)
             start_a, start_b = start_a + border, start_b + border
             for c in range(held):
                 total[c] = float32(0)
@@ -224,8 +213,8 @@ def spline_kernel() -> Any:
             start_b = position(position(rays[ray + 4], rays[ray + 5], along_j), rays[ray + 6], along_k)
             slope_a, slope_b = rays[ray + 3], rays[ray + 7]
             start_a, start_b = start_a + before, start_b + before
-            low, high = crossed(start_a, slope_a, float32(0), end_a, float32(begin), float32(end))
-            low, high = crossed(start_b, slope_b, float32(0), end_b, low, high)
+            low, high = reach(start_a, slope_a, float32(0), end_a, float32(begin), float32(end))
+            low, high = reach(start_b, slope_b, float32(0), end_b, low, high)
             s, end_s, total = int32(math.ceil(low)), int32(high), float32(0)
             place, base = float32(s), uint32(uint32(int32(s - begin)) * by_slice)
             while s < end_s:

@@ -80,9 +80,9 @@ def _forward_rows(tile, blocks, channel, begin, numbers, first, second, step, ou
         j, k = np.float32(j0 + ray // columns), np.float32(ray % columns)
         a0 = position(position(first[n, 0] + np.float32(1), first[n, 1], j), first[n, 2], k)
         b0 = position(position(second[n, 0] + np.float32(1), second[n, 1], j), second[n, 2], k)
-        low, high = reach(a0, first[n, 3], np.float32(0), end_a, 0, slices)
+        low, high = reach(a0, first[n, 3], np.float32(0), end_a, np.float32(0), np.float32(slices))
         low, high = reach(b0, second[n, 3], np.float32(0), end_b, low, high)
-        starts[0, ray], starts[1, ray], within[0, ray], within[1, ray] = a0, b0, low, high
+        starts[0, ray], starts[1, ray], within[0, ray], within[1, ray] = a0, b0, int(low), int(high)
     for s in range(0, slices, LANES):
         places, images = counting() + np.float32(s), _images(slices - s)
         for row in range(0, rays, columns):

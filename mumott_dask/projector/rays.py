@@ -19,6 +19,8 @@ from mumott_dask import geometry
 Floats = NDArray[np.float32]
 Integers = NDArray[np.int64]
 
+_LEAST_SLOPE = np.float32(1e-7)  # of a step: none that matters, and none to divide by that is zero
+
 
 class RayParameters(NamedTuple):
     """What the forward kernels need of each projection.
@@ -101,17 +103,15 @@ def column(landing, n, x, y):  # type: ignore[no-untyped-def]
 
 @numba.njit(inline="always")
 def reach(start, slope, low, high, first, last):  # type: ignore[no-untyped-def]
-    """Narrow the samples [first, last) to those whose position lies in (low, high).
+    """Narrow the samples [first, last), as floats, to those whose position lies in (low, high).
 
-    Rounding may let one in or out at either end: interpolation fades to zero there, so it does not matter.
+    Whole parts count. Rounding, and what is cut off the first, may let one in or out at either end:
+    interpolation fades to zero there, so it does not matter.
     """
-    if slope == np.float32(0):
-        return first, last if low < start < high else first
-    one, other = (low - start) / slope, (high - start) / slope
+    steep = slope if abs(slope) > _LEAST_SLOPE else _LEAST_SLOPE
+    one, other = (low - start) / steep, (high - start) / steep
     near, far = min(one, other), max(one, other)
-    first = int(min(max(near, np.float32(first)), np.float32(last)))
-    last = int(min(max(far, np.float32(first - 1)), np.float32(last - 1))) + 1
-    return first, last
+    return min(max(near, first), last), min(max(far + np.float32(1), first), last)
 
 
 @numba.njit(inline="always")
@@ -133,6 +133,6 @@ def cubic(near, first, second, far, f):  # type: ignore[no-untyped-def]
 
 @numba.njit(inline="always")
 def reach_of_rays(start, by_ray, by_slice, count, end, first, last):  # type: ignore[no-untyped-def]
-    """Narrow the slices [first, last) to those where one of some rays in a row is between 0 and `end`."""
+    """Narrow the slices [first, last) to those where one of some rays in a row is between 0 and `end`: `reach`."""
     width = by_ray * np.float32(count - 1)
     return reach(start, by_slice, -max(width, np.float32(0)), end - min(width, np.float32(0)), first, last)
