@@ -1,4 +1,8 @@
-"""Tests that need a GPU run by themselves where there is one."""
+"""What tests need that a machine may lack: a GPU, programs that are no packages of Python."""
+
+import importlib
+import os
+import sys
 
 import pytest
 
@@ -6,8 +10,23 @@ from mumott_dask.devices import missing_gpu
 
 
 def pytest_collection_modifyitems(items):
+    """Tests that need a GPU run by themselves where there is one."""
     marked = [item for item in items if item.get_closest_marker("gpu")]
     why = missing_gpu() if marked else None
     if why is not None:
         for item in marked:
             item.add_marker(pytest.mark.skip(reason=f"no GPU: {why}"))
+
+
+@pytest.fixture(scope="session")
+def lacking():
+    """What comes of a test for want of a program: it is skipped, or fails where .ci/run has installed that."""
+    return pytest.fail if os.environ.get("MUMOTT_DASK_ALL_PROGRAMS") else pytest.skip
+
+
+@pytest.fixture(scope="session")
+def dask_cuda():
+    """The module, which the tests' own dependencies have on Linux."""
+    if sys.platform != "linux":
+        pytest.skip("dask_cuda is there for Linux alone")
+    return importlib.import_module("dask_cuda")

@@ -26,6 +26,7 @@ from mumott_dask.reconstruction import reconstruct
 from mumott_dask.scan import make_scan
 from mumott_dask.scan.schema import detector_shape
 from mumott_dask.simulation import simulate
+from mumott_dask.words import one_line
 
 from .memory import memory_needed
 from .samples import Manifest, Sample
@@ -111,7 +112,7 @@ def estimated(sample: Sample, pace: Pace, limit: int | None = None) -> Estimate:
     try:
         scan = opened(sample)
     except (ScanError, OSError) as error:
-        return Estimate(sample.name, error=str(error))
+        return Estimate(sample.name, error=one_line(error))
     x, y, z = scan.attrs["volume_shape"]
     memory = memory_needed(scan)
     seconds = pace.sample + pace.gradient * ray_steps(scan) * gradients(sample, detector_shape(scan))

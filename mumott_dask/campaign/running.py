@@ -77,10 +77,10 @@ def _worked_on(todo: list[Sample], state: State, manifest: Manifest) -> Iterator
         records = (processed(each, state.store(each), manifest.limits.memory) for each in todo)
     else:
         records = _by_tasks(client, todo, state, manifest)
-    large = []
+    large = set()
     for record in records:
         if record["status"] == LARGE:
-            large.append(record["sample"])
+            large.add(record["sample"])
         else:
             yield record
     for sample in todo:

@@ -23,6 +23,7 @@ from mumott_dask.errors import ScanError
 from mumott_dask.reconstruction import reconstruct
 from mumott_dask.scan import bin_scan, crop, open_scan
 from mumott_dask.scan.chunk_sizes import Chunks
+from mumott_dask.words import one_line
 
 from .described import Facts, described, described_validation
 from .fingerprint import sha256, stamp
@@ -152,10 +153,8 @@ def _begun(sample: Sample) -> Record:
 
 def _told(error: BaseException) -> Record:
     """What a record says of an error."""
-    line = " ".join(str(error).split())
-    if isinstance(error, OSError) and error.filename and error.strerror:
-        line = f"{error.filename}: {error.strerror}"
-    elif not isinstance(error, ScanError):
+    line = one_line(error)
+    if not isinstance(error, ScanError | OSError):
         line = f"{type(error).__name__}: {line}"
     return {"status": FAILED, "error": line, "traceback": "".join(traceback.format_exception(error))}
 

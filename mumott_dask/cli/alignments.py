@@ -227,7 +227,9 @@ def _difference(compared: xr.Dataset) -> str:
 
 def _besides(compared: xr.Dataset) -> list[str]:
     """Say how far rotations are apart, and which projections count for nothing, where there is any of it."""
-    from .summaries import degrees, listed
+    from mumott_dask.words import listed
+
+    from .summaries import degrees
 
     attrs = compared.attrs
     lines = []

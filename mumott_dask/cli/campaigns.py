@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from mumott_dask.words import duration
+
 from .options import quiet_option
 from .running import INTERRUPTED, Commands, say
 from .workplaces import Workplace, cluster_options, working_on
@@ -105,14 +107,10 @@ def _plan(path: str, workplace: Workplace) -> None:
             f"{plan.memory / 1e9:.2f} GB at most for one; {alone} don't fit, and have all workers alone",
         ),
         ("disk", f"{plan.disk / 1e9:.3g} GB in {manifest.directory}"),
-        ("time", f"{_time(plan.hours)}, {plan.threads} at once"),
+        ("time", f"{duration(3600 * plan.hours)}, {plan.threads} at once"),
         *(("" if n else "unreadable", _plain(str(each.error))) for n, each in enumerate(unreadable)),
     ]
     click.echo(text(rows))
-
-
-def _time(hours: float) -> str:
-    return f"{hours:.1f} hours" if hours >= 1 else f"{60 * hours:.1f} minutes"
 
 
 def _watch(shown: Display) -> Callable[[int, int, dict[str, Any]], None]:

@@ -152,23 +152,30 @@ alignment_option: Decorator = click.option(
 )
 
 
-def segment_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """``--segment`` and ``--uncorrected``, for the variable data."""
-    options: tuple[Decorator, ...] = (
-        click.option(
-            "--segment",
-            type=click.IntRange(min=0),
-            metavar="N",
-            help="The detector's segment, with --variable data.  [default: the mean over all]",
-        ),
-        click.option(
-            "--uncorrected",
-            "transmission_corrected",
-            flag_value=False,
-            default=None,
-            help="With --variable data, don't divide it by the diode's transmission.",
-        ),
-    )
-    for option in reversed(options):
-        command = option(command)
-    return command
+def together(*options: Decorator) -> Decorator:
+    """Several options as one decorator, in the order in which help lists them."""
+
+    def decorated(command: Callable[..., Any]) -> Callable[..., Any]:
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return decorated
+
+
+segment_options: Decorator = together(
+    click.option(
+        "--segment",
+        type=click.IntRange(min=0),
+        metavar="N",
+        help="The detector's segment, with --variable data.  [default: the mean over all]",
+    ),
+    click.option(
+        "--uncorrected",
+        "transmission_corrected",
+        flag_value=False,
+        default=None,
+        help="With --variable data, don't divide it by the diode's transmission.",
+    ),
+)
+"""For the variable data."""

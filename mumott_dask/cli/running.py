@@ -11,6 +11,7 @@ from typing import Any, TextIO
 import click
 
 from mumott_dask.errors import ScanError, ScanWarning
+from mumott_dask.words import one_line
 
 INTERRUPTED = 130
 BAD_INPUT = 2
@@ -46,7 +47,7 @@ class Commands(click.Group):
             except BrokenPipeError:  # whoever read our output has enough: click ends without a word
                 raise
             except (ScanError, OSError) as error:
-                say(_one_line(error))
+                say(one_line(error))
                 ctx.exit(BAD_INPUT)
             except KeyboardInterrupt:
                 say("interrupted")
@@ -79,12 +80,6 @@ def _saying(*loggers: str) -> Iterator[None]:
         for logger in map(logging.getLogger, loggers):
             logger.setLevel(logging.NOTSET)
             logger.removeHandler(sayer)
-
-
-def _one_line(error: BaseException) -> str:
-    if isinstance(error, OSError) and error.strerror:
-        return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
-    return " ".join(str(error).split()) or type(error).__name__
 
 
 def _show_warning(

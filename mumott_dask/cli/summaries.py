@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mumott_dask.scan.schema import detector_shape, holds_offsets, signals, volume_shape
+from mumott_dask.words import listed
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -17,7 +18,6 @@ Rows = list[tuple[str, str]]
 
 _SAME_TILT = 1e-4  # radians
 _MOST_TILTS = 12
-_MOST_LABELS = 20
 _LABORATORY = {"p": "the beam", "j": "the detector's j", "k": "its k"}
 _UNITS = ("B", "kB", "MB", "GB", "TB")
 
@@ -162,13 +162,6 @@ def offsets_range(offsets: xr.Dataset, suffix: str = "") -> str:
 def degrees(angle: float) -> str:
     """Radians as degrees, to three digits."""
     return f"{np.degrees(angle):.3g}°"
-
-
-def listed(labels: Iterable[int]) -> str:
-    """Labels of projections, the first of them where there are many."""
-    names = [str(label) for label in labels]
-    more = [f"and {len(names) - _MOST_LABELS} more"] if len(names) > _MOST_LABELS else []
-    return ", ".join([*names[:_MOST_LABELS], *more])
 
 
 def _standard_errors(result: xr.Dataset) -> Rows:

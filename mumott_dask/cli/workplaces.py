@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 import click
 
-from .options import Decorator
+from .options import together
 from .running import TYPED, say
 
 if TYPE_CHECKING:
@@ -37,41 +37,40 @@ def cluster_options(command: Callable[..., Any]) -> Callable[..., Any]:
         workplace = Workplace(**{name: named.pop(name) for name in Workplace._fields})
         return command(*arguments, workplace=workplace, **named)
 
-    options: tuple[Decorator, ...] = (
-        click.option(
-            "--workers",
-            type=click.IntRange(min=1),
-            metavar="N",
-            help="Work on N worker processes of this machine.",
-        ),
-        click.option(
-            "--scheduler",
-            metavar="ADDRESS",
-            help="Work on a running Dask cluster, such as tcp://10.0.0.1:8786.",
-        ),
-        click.option(
-            "--cluster",
-            "site",
-            type=click.Path(),
-            metavar="FILE",
-            help="Work on jobs of SLURM's, as FILE describes the site.",
-        ),
-        click.option(
-            "--allocation",
-            is_flag=True,
-            help="Work on all nodes of the SLURM job that this runs in; --cluster says what there is to say.",
-        ),
-        click.option(
-            "--submit",
-            is_flag=True,
-            help="With --cluster, leave everything to a job that outlives this login; see attach and stop.",
-        ),
-        click.option("--dry-run", is_flag=True, help="With --cluster, print the script of a job and stop."),
-    )
-    decorated: Callable[..., Any] = at_a_workplace
-    for option in reversed(options):
-        decorated = option(decorated)
-    return decorated
+    return _options(at_a_workplace)
+
+
+_options = together(
+    click.option(
+        "--workers",
+        type=click.IntRange(min=1),
+        metavar="N",
+        help="Work on N worker processes of this machine.",
+    ),
+    click.option(
+        "--scheduler",
+        metavar="ADDRESS",
+        help="Work on a running Dask cluster, such as tcp://10.0.0.1:8786.",
+    ),
+    click.option(
+        "--cluster",
+        "site",
+        type=click.Path(),
+        metavar="FILE",
+        help="Work on jobs of SLURM's, as FILE describes the site.",
+    ),
+    click.option(
+        "--allocation",
+        is_flag=True,
+        help="Work on all nodes of the SLURM job that this runs in; --cluster says what there is to say.",
+    ),
+    click.option(
+        "--submit",
+        is_flag=True,
+        help="With --cluster, leave everything to a job that outlives this login; see attach and stop.",
+    ),
+    click.option("--dry-run", is_flag=True, help="With --cluster, print the script of a job and stop."),
+)
 
 
 @contextmanager

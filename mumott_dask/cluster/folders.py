@@ -86,10 +86,15 @@ def read_scheduler(path: str | os.PathLike[str]) -> tuple[dict[str, Any], Securi
     return told, _security(credentials) if address.startswith("tls:") else None
 
 
+def told_in(folder: Path) -> tuple[Path, Path]:
+    """The files that a cluster is reached by, as long as it runs."""
+    return folder / SCHEDULER, folder / _CREDENTIALS
+
+
 def forget(folder: Path) -> None:
     """Remove what a cluster that has ended is reached by, and its folder where that holds no logs."""
-    for name in (SCHEDULER, _CREDENTIALS):
+    for file in told_in(folder):
         with suppress(FileNotFoundError):
-            (folder / name).unlink()
+            file.unlink()
     with suppress(OSError):
         folder.rmdir()

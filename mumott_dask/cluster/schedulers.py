@@ -20,7 +20,7 @@ from distributed import Client
 from mumott_dask.errors import ScanError
 
 from . import dashboards
-from .folders import GIVEN, SCHEDULER, forget, new_credentials, new_folder, write_scheduler
+from .folders import GIVEN, SCHEDULER, forget, new_credentials, new_folder, told_in, write_scheduler
 from .owned import OwningClient
 from .processes import PATIENCE
 from .sites import Site
@@ -33,7 +33,7 @@ _WATCHDOG = """
 trap '' HUP INT TERM
 cat > /dev/null
 scancel --quiet --user="$0" --name="$1" 2> /dev/null
-rm -f "$2"/scheduler.json "$2"/credentials.pem
+rm -f "$2" "$3"
 """
 
 
@@ -93,7 +93,7 @@ class Watchdog:
 
     def __init__(self, folder: Path):
         self._process = subprocess.Popen(
-            ["sh", "-c", _WATCHDOG, str(os.getuid()), folder.name, str(folder)],
+            ["sh", "-c", _WATCHDOG, str(os.getuid()), folder.name, *map(str, told_in(folder))],
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,

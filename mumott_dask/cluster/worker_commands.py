@@ -8,6 +8,7 @@ from typing import Any
 
 from distributed.deploy.local import nprocesses_nthreads  # type: ignore[attr-defined]
 
+from .processes import ONE_THREAD_A_TASK
 from .sites import Site
 
 _LOST = 60  # seconds without a scheduler after which a worker ends, and its job with it
@@ -53,7 +54,7 @@ def environment_lines(site: Site) -> list[str]:
     return [
         *(f"module load {module}" for module in site.modules),
         *site.environment,
-        "export NUMBA_NUM_THREADS=1",  # a task computes on one thread
+        *(f"export {name}={value}" for name, value in ONE_THREAD_A_TASK.items()),
         "export DASK_DISTRIBUTED__WORKER__HTTP__ROUTES=[]",  # other users of a node see nothing
     ]
 

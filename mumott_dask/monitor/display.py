@@ -10,6 +10,8 @@ from typing import Protocol, TextIO
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
+from mumott_dask.words import duration
+
 _SMALLEST_PART = 0.1  # of the whole that a line of a part-wise display stands for
 
 
@@ -107,12 +109,3 @@ def display(label: str, every_step: bool = True, file: TextIO | None = None) -> 
     )
     with Progress(*columns, console=console, transient=True) as progress:
         yield Bar(progress, label, every_step)
-
-
-def duration(seconds: float) -> str:
-    """Seconds in hours, minutes and seconds, as words."""
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return (
-        f"{hours} h {minutes:02d} min" if hours else f"{minutes} min {rest:02d} s" if minutes else f"{rest} s"
-    )

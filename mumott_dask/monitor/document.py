@@ -24,9 +24,10 @@ from bokeh.models import (
     Slider,
 )
 
-from .display import duration
+from mumott_dask.words import duration, listed
+
 from .figures import THEME, Convergence, Offsets
-from .markup import STYLE, compared_html, listed, slice_html
+from .markup import STYLE, compared_html, slice_html
 from .runs import Run, Runs
 
 Steer = Callable[..., None]

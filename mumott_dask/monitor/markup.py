@@ -111,12 +111,6 @@ def slice_html(volume: Picture, sides: tuple[int, ...], normal: str, share: floa
     return image_html(volume, turned[number][::-1], words)
 
 
-def listed(labels: list[int] | tuple[int, ...], most: int = 20) -> str:
-    """Labels in words, no more of them than asked for."""
-    shown = ", ".join(str(label) for label in labels[:most])
-    return shown if len(labels) <= most else f"{shown} and {len(labels) - most} more"
-
-
 @cache
 def _colours(palette: Palette) -> bytes:
     return b"".join(bytes.fromhex(colour.removeprefix("#")) for colour in colorcet.palette[palette])

@@ -14,8 +14,7 @@ import xarray as xr
 
 from mumott_dask import plot
 from mumott_dask.alignment import with_offsets
-
-from .display import duration
+from mumott_dask.words import duration
 
 _INK = "#12ab34"  # of text and frames where they are drawn; the reader's browser chooses the colour
 _COLOURED = ("text.color", "axes.edgecolor", "axes.labelcolor", "xtick.color", "ytick.color")

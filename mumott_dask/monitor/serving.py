@@ -131,9 +131,8 @@ def _of_progress(path: Path, stored: xr.Dataset) -> Run:
     parts, attrs = projection_parts(stored), stored.attrs
     count = stored.sizes["projection"]
     run = Run(str(path), path.name, projections=count, changed=_changed(path) or time.time())
-    names = {"stage": "stages", "largest_step": "largest_step", "median_step": "median_step"}
     for name in vars(run.history):
-        setattr(run.history, name, list(attrs[names.get(name, name)]))
+        setattr(run.history, name, list(attrs["stages" if name == "stage" else name]))
     run.iteration, run.iterations = attrs["iteration"], attrs["asked"]["iterations"]
     (j, k), deviations = parts["history"].transpose(2, 1, 0)[-1], parts["deviations"]
     labels = parts["labels"].astype(np.int64)

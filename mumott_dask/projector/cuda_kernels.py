@@ -13,7 +13,6 @@ from functools import cache
 from typing import Any
 
 import numba
-import numpy as np
 from numba import cuda, float32, int32, types, uint32, uint64
 
 from .rays import bilinear, cubic, position, reach

@@ -133,6 +133,6 @@ def cubic(near, first, second, far, f):  # type: ignore[no-untyped-def]
 
 @numba.njit(inline="always")
 def reach_of_rays(start, by_ray, by_slice, count, end, first, last):  # type: ignore[no-untyped-def]
-    """Narrow the slices [first, last) to those where one of some rays in a row is between 0 and `end`: `reach`."""
+    """`reach` of some rays in a row together: to where one of them is between 0 and `end`."""
     width = by_ray * np.float32(count - 1)
     return reach(start, by_slice, -max(width, np.float32(0)), end - min(width, np.float32(0)), first, last)

@@ -100,7 +100,9 @@ def _forward_row(row, slices, begin, numbers, first, second, step, out):  # type
     a_by_k, a_by_slice, b_by_k, b_by_slice = first[n, 2], first[n, 3], second[n, 2], second[n, 3]
     for k in range(0, columns, LANES):
         a0, b0 = position(a_row, a_by_k, np.float32(k)), position(b_row, b_by_k, np.float32(k))
-        low, high = reach_of_rays(a0, a_by_k, a_by_slice, LANES, end_a, np.float32(0), np.float32(len(slices)))
+        low, high = reach_of_rays(
+            a0, a_by_k, a_by_slice, LANES, end_a, np.float32(0), np.float32(len(slices))
+        )
         low, high = reach_of_rays(b0, b_by_k, b_by_slice, LANES, end_b, low, high)
         a_rays, b_rays = position(a0, a_by_k, counting()), position(b0, b_by_k, counting())
         for s in range(int(low), int(high)):

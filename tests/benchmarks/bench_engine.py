@@ -20,6 +20,7 @@ from mumott_dask.scan.chunk_sizes import chunk_length
 ITERATIONS, TURNS = 20, 5
 WORKERS, NULL_ITERATIONS = 256, 9
 SLOWDOWN, MILLISECONDS = 1.10, 2.0
+WITHOUT_KERNELS = f"an iteration without kernels, per worker of {WORKERS}"
 
 
 def steps(scan):
@@ -123,5 +124,4 @@ def test_many_workers_that_compute_nothing(figure, null_kernels):
             whole = 1e3 * seconds(found, NULL_ITERATIONS) / WORKERS
     client, scheduler = (whole * part / shares.looks for part in (shares.client, shares.scheduler))
     note = f"client {client:.2f} ms, scheduler {scheduler:.2f} ms; with the workers' own {whole:.1f} ms"
-    what = f"an iteration without kernels, per worker of {WORKERS}"
-    figure("Dask", what, client + scheduler, "ms", MILLISECONDS, note=note)
+    figure("Dask", WITHOUT_KERNELS, client + scheduler, "ms", MILLISECONDS, note=note)

@@ -1,15 +1,17 @@
 """Strong and weak scaling from 1 to 256 workers, by the model of `scaling`: docs/scaling_table.md and a picture."""
 
-import json
+import re
 import time
 from dataclasses import replace
 from functools import partial
 
 import numpy as np
 import pytest
-from bench_engine import ITERATIONS, seconds, steps, usual_chunks
+from bench_engine import ITERATIONS, WITHOUT_KERNELS, seconds, steps, usual_chunks
+from bench_engine import WORKERS as MANY
+from dask import delayed
 from matplotlib.figure import Figure
-from measuring import OUTPUT, ROOT, fastest, machine
+from measuring import ROOT, fastest, machine
 from scaling import Cluster, Costs, Scan, best, iteration
 
 from mumott_dask import Projector, cluster
@@ -20,11 +22,10 @@ WORKERS = [1, 2, 4, 8, 16, 32, 64, 128, 256]
 THREADS, NETWORKS = 16, {"25 Gbit/s": 25e9 / 8, "200 Gbit/s": 200e9 / 8}
 SIDE, PROJECTIONS, EACH = 1024, 2048, 64
 LOOPBACK = 1.5e9  # bytes/s: of a machine's own connections, which a check on one machine goes through
-TASKS_A_WORKER = 2.3  # of the iteration without kernels that scheduler and client were timed with
 
 
 @pytest.fixture(scope="module")
-def costs():
+def costs(measured):
     """Of this machine's threads, alone; scheduler and client as `bench_engine` has timed them."""
     side, n = 192, 16
     turns = np.eye(3)[None].repeat(n, 0)
@@ -39,19 +40,31 @@ def costs():
         rounds=5,
     )
     voxels = side**3
-    measured = json.loads(OUTPUT.read_text())["figures"]
-    (scheduled,) = (
-        row["value"] for row in measured if row["what"].startswith("an iteration without kernels")
+    tasks = iteration(Scan(MANY, 1), Cluster(MANY, 1, LOOPBACK), Costs(*[0.0] * 6)).tasks / MANY
+    scheduled = 1e-3 * measured("Dask", WITHOUT_KERNELS) / tasks
+    return Costs(
+        *times[:2] / (n * voxels), *times[2:] / voxels, _one_after_the_other() - scheduled, scheduled
     )
-    return Costs(*times[:2] / (n * voxels), *times[2:] / voxels, 2e-3, 1e-3 * scheduled / TASKS_A_WORKER)
+
+
+def _one_after_the_other(count=300):
+    """Seconds of a task that does nothing, of many that wait for each other on one worker."""
+    last = delayed(0)
+    for _ in range(count):
+        last = delayed(abs)(last)
+    with cluster.local(workers=1, threads=1, dashboard_address=None) as client:
+        begin = time.perf_counter()
+        client.compute(last, optimize_graph=False).result()
+        return (time.perf_counter() - begin) / count
 
 
 @pytest.fixture(scope="module")
 def on_gpus(costs):
-    """The same workers with a GPU each, whose kernels take what docs/gpu_measured.md says."""
-    rows = [line.split("|") for line in (ROOT / "docs" / "gpu_measured.md").read_text().splitlines()]
+    """The same workers with a GPU each, whose kernels and memory take what docs/gpu_measured.md says."""
+    text = (ROOT / "docs" / "gpu_measured.md").read_text()
+    rows = [line.split("|") for line in text.splitlines()]
     took = {row[2].strip(): float(row[3].split()[0]) for row in rows if len(row) > 5 and "512 x" in row[1]}
-    voxels, bandwidth = 512**3, 3e12  # bytes/s that an H100 adds volumes at, of 2.9 copied
+    voxels, bandwidth = 512**3, 1e12 * float(re.search(r"copies of ([\d.]+) TB/s", text)[1])
     kernels = (1e-3 * took[what] / (512 * voxels) for what in ("forward", "adjoint"))
     return replace(
         costs,

@@ -25,6 +25,12 @@ def figure(_figures):
 
 
 @pytest.fixture(scope="session")
+def measured(_figures):
+    """Value of a figure of this run or an earlier one, by its group and what it is of."""
+    return lambda *name: _figures.all()[name].value
+
+
+@pytest.fixture(scope="session")
 def compiled():
     """What an alignment needs is compiled."""
     md.align(md.simulate((24, 20), tilts=1, rotations=8, jumps=0, jitter=0.1), iterations=1)

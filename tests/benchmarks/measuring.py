@@ -106,11 +106,15 @@ class Figures:
         self.measured.append(figure)
         sys.stdout.write("\n" + "  ".join(cell for cell in (group, *figure.cells) if cell) + "\n")
 
-    def write(self):
-        """The JSON, and the manual's table of all that it holds."""
+    def all(self):
+        """Figures by group and what they are of: of this run, and those of earlier ones that it has not measured."""
         earlier = json.loads(OUTPUT.read_text())["figures"] if OUTPUT.exists() else []
         figures = {(row["group"], row["what"]): Figure(**row) for row in earlier}
-        figures |= {(figure.group, figure.what): figure for figure in self.measured}
+        return figures | {(figure.group, figure.what): figure for figure in self.measured}
+
+    def write(self):
+        """The JSON, and the manual's table of all that it holds."""
+        figures = self.all()
         OUTPUT.parent.mkdir(exist_ok=True)
         rows = [asdict(figure) for figure in figures.values()]
         OUTPUT.write_text(json.dumps({"machine": self.machine, "figures": rows}, indent=1))

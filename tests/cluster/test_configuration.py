@@ -37,14 +37,13 @@ def test_every_setting_of_dask_is_one_of_its_own():
     assert set(names(settings)) <= known
 
 
-def test_every_setting_of_ucx_is_one_that_dask_cuda_makes(monkeypatch):
-    utils = pytest.importorskip("dask_cuda.utils")
+def test_every_setting_of_ucx_is_one_that_dask_cuda_makes(monkeypatch, dask_cuda):
     ucxx = ModuleType("distributed_ucxx")
     ucxx.config = ModuleType("config")
     ucxx.config.setup_config = lambda: None
     monkeypatch.setitem(sys.modules, "distributed_ucxx", ucxx)
     with dask.config.set({"distributed-ucxx": {}}):
-        known = set(utils.get_ucx_config(enable_tcp_over_ucx=True))
+        known = set(dask_cuda.utils.get_ucx_config(enable_tcp_over_ucx=True))
     settings = yaml.safe_load((ROOT / "dask" / "ucx.yaml").read_text())["distributed-ucxx"]
     assert set(settings) <= known
 

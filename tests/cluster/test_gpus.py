@@ -11,9 +11,8 @@ from mumott_dask.cluster.gpus import cuda_options
 from mumott_dask.devices import missing_gpu
 
 
-def test_the_options_of_a_cluster_of_gpus_are_those_that_there_are():
+def test_the_options_of_a_cluster_of_gpus_are_those_that_there_are(dask_cuda):
     """Against the real signatures; the cluster itself needs GPUs, see tests/gpu."""
-    dask_cuda = pytest.importorskip("dask_cuda")
     known = signature(dask_cuda.LocalCUDACluster).parameters
     passed_on = signature(distributed.LocalCluster).parameters
     for options in (

@@ -53,8 +53,7 @@ def test_dask_worker_understands_its_command(tmp_path):
     assert params["dashboard"] is False
 
 
-def test_dask_cuda_worker_understands_its_command(tmp_path):
-    pytest.importorskip("dask_cuda")
+def test_dask_cuda_worker_understands_its_command(tmp_path, dask_cuda):
     from dask_cuda.cli import worker
 
     module, arguments = command_of(script_of(GPU, tmp_path))

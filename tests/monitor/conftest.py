@@ -1,4 +1,4 @@
-"""A browser, where there is one."""
+"""A browser, where there is one; a cluster, and a scan that is aligned on it."""
 
 from __future__ import annotations
 
@@ -6,17 +6,20 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from playwright.sync_api import sync_playwright
+
+import mumott_dask as md
+from mumott_dask import cluster
 
 CHROMIUM = Path("/usr/bin/chromium")
 
 
 @pytest.fixture(scope="module")
-def browser() -> Iterator[object]:
+def browser(lacking) -> Iterator[object]:
     """Chromium, for one file of tests: as long as it is there, an event loop runs in this thread."""
     if not CHROMIUM.exists():
-        pytest.skip(f"{CHROMIUM} is not installed")
-    playwright = pytest.importorskip("playwright.sync_api")
-    with playwright.sync_playwright() as started:
+        lacking(f"{CHROMIUM} is not installed (.ci/install-system)")
+    with sync_playwright() as started:
         browser = started.chromium.launch(executable_path=str(CHROMIUM), args=["--no-sandbox"])
         yield browser
         browser.close()
@@ -33,3 +36,15 @@ def tab(browser):
     yield tab
     tab.close()
     assert not complaints
+
+
+@pytest.fixture(scope="module")
+def client():
+    with cluster.local(workers=1, threads=1, dashboard_address="127.0.0.1:0") as client:
+        yield client
+
+
+@pytest.fixture(scope="module")
+def chunked_scan():
+    """48 projections of 26 x 24 pixels at two tilts."""
+    return md.simulate(shape=(26, 24), tilts=2, rotations=24, jitter=0.5, jumps=1).chunk(projection=24)

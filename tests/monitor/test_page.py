@@ -9,31 +9,20 @@ import numpy as np
 import pytest
 
 import mumott_dask as md
-from mumott_dask import cluster, monitor
+from mumott_dask import monitor
 from mumott_dask.monitor.events import TOPIC, Teller
 
 NAME = '<img src=x onerror="document.title=1"> & bone.h5'
 
 
-@pytest.fixture(scope="module")
-def client():
-    with cluster.local(workers=1, threads=1, dashboard_address="127.0.0.1:0") as client:
-        yield client
-
-
-@pytest.fixture(scope="module")
-def scan():
-    return md.simulate(shape=(26, 24), tilts=2, rotations=24, jitter=0.5, jumps=1).chunk(projection=24)
-
-
 @pytest.fixture
-def running(client, scan):
+def running(client, chunked_scan):
     """An alignment in a thread of its own, which goes on until it is stopped, and what came of it."""
     made = SimpleNamespace(result=None)
 
     def run():
         with monitor.watch_alignment(name=NAME, show=False) as watch:
-            made.result = md.align(scan, method="optical-flow", tolerance=1e-9, watch=watch)
+            made.result = md.align(chunked_scan, method="optical-flow", tolerance=1e-9, watch=watch)
 
     made.thread = threading.Thread(target=run, daemon=True)
     made.thread.start()

@@ -11,22 +11,11 @@ from tornado.httpclient import HTTPClientError, HTTPRequest
 from tornado.websocket import websocket_connect
 
 import mumott_dask as md
-from mumott_dask import cluster, monitor
+from mumott_dask import monitor
 from mumott_dask.monitor.events import TOPIC
 
 
-@pytest.fixture(scope="module")
-def client():
-    with cluster.local(workers=1, threads=1, dashboard_address="127.0.0.1:0") as client:
-        yield client
-
-
-@pytest.fixture(scope="module")
-def scan():
-    return md.simulate(shape=(26, 24), tilts=2, rotations=24, jitter=0.5, jumps=1).chunk(projection=24)
-
-
-def test_metrics_tell_of_what_runs(client, scan):
+def test_metrics_tell_of_what_runs(client, chunked_scan):
     address = client.dashboard_link.replace("status", "metrics")
     told = []
 
@@ -36,7 +25,7 @@ def test_metrics_tell_of_what_runs(client, scan):
         return steering
 
     with monitor.watch_alignment(name="measured", show=False) as watch:
-        result = md.align(scan, method="optical-flow", iterations=3, watch=watch_and_ask)
+        result = md.align(chunked_scan, method="optical-flow", iterations=3, watch=watch_and_ask)
     metrics = [line.split() for line in told[-1].splitlines() if 'name="measured"' in line]
     values = {line[0].split("{")[0]: float(line[-1]) for line in metrics}
     assert values["mumott_dask_alignment_iteration"] == 3

@@ -90,11 +90,11 @@ def free_port() -> int:
 
 
 @pytest.fixture
-def proxied(tmp_path):
+def proxied(tmp_path, lacking):
     """Puts a running server behind a path prefix of nginx."""
     nginx = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin")
     if nginx is None:
-        pytest.skip("nginx is not installed")
+        lacking("nginx is not installed (.ci/install-system)")
     started = []
 
     def proxy(port: int) -> str:

@@ -107,9 +107,8 @@ if __name__ == "__main__":
 
 
 @pytest.mark.parametrize("nodes", [1, pytest.param(2, marks=pytest.mark.slow)])
-def test_each_gpu_of_each_node_has_one_worker(batch, tmp_path, without_gpus, nodes):
+def test_each_gpu_of_each_node_has_one_worker(batch, tmp_path, without_gpus, nodes, dask_cuda):
     """Four GPUs a node: none is spent on scheduler and client."""
-    pytest.importorskip("dask_cuda")
     (tmp_path / "look.py").write_text(LOOK)
     script = tmp_path / "batch.sh"
     script.write_text(f"#!/bin/bash\n{sys.executable} {tmp_path}/look.py {without_gpus} {4 * nodes}\n")

@@ -139,8 +139,7 @@ def test_a_driver_that_is_killed_leaves_no_jobs(queue, tmp_path, wait_until, eve
     assert {path.suffix for path in folder.iterdir()} <= {".log"}
 
 
-def test_each_gpu_of_each_job_has_one_worker(site, without_gpus, wait_until):
-    pytest.importorskip("dask_cuda")
+def test_each_gpu_of_each_job_has_one_worker(site, without_gpus, wait_until, dask_cuda):
     gpus = replace(site, gpus=2, cores=2, jobs=Jobs(2, 2), memory=2**30, python=without_gpus)
     with cluster.slurm(gpus, dashboard_port=0) as client:
         wait_until(lambda: len(client.nthreads()) == 4)
