@@ -22,7 +22,7 @@ FIRST = 10  # iterations of MITRA in the longest outer iteration, the first of t
 def client():
     with cluster.local(workers=3, threads=1, memory_limit="1GiB", dashboard_address=None) as client:
         yield client
-        client.wait_for_workers(len(client.cluster.workers))  # nannies that start one can't close
+        wait_for_all(client, len(client.cluster.workers))
 
 
 @pytest.fixture(scope="module")
@@ -46,24 +46,30 @@ def assert_equal(found, expected):
         np.testing.assert_allclose(found[name], expected[name], rtol=0, atol=1e-4)
 
 
-def wait_for_all(client):
-    """Wait until three workers run, none of them about to start: one that dies meanwhile is given up."""
-    client.cluster.scale(3)
+def wait_for_all(client, count=3):
+    """Wait until so many workers run, and their nannies know it.
+
+    A nanny whose worker dies while it starts never learns of the next one, and can't be closed.
+    """
+    client.cluster.scale(count)
     for _ in range(600):
         nannies = client.cluster.workers.values()
         known = client.scheduler_info(n_workers=-1)["workers"]
-        running = [nanny.status == Status.running and nanny.worker_address in known for nanny in nannies]
-        if len(running) == 3 and all(running):
+        running = [each.process.status == Status.running and each.worker_address in known for each in nannies]
+        if len(running) == count and all(running):
             return
         time.sleep(0.1)
-    raise TimeoutError(f"{sum(running)} of 3 workers run")
+    raise TimeoutError(f"{sum(running)} of {count} workers run")
 
 
 def kill(client, count, choose):
-    """Kill worker processes without a warning; their nannies start others."""
+    """Kill worker processes without a warning, and wait until their nannies have seen it and start others."""
     workers = sorted(client.cluster.workers.items())
-    for _, nanny in choose.sample(workers, count):
-        os.kill(nanny.process.process.pid, signal.SIGKILL)
+    killed = [(nanny.process, nanny.process.process) for _, nanny in choose.sample(workers, count)]
+    for _, process in killed:
+        os.kill(process.pid, signal.SIGKILL)
+    while any(nanny.process is process for nanny, process in killed):
+        time.sleep(0.01)
 
 
 def align_while(what, scan):
@@ -114,7 +120,7 @@ def test_workers_killed_at_any_moment(client, watched, scan, undisturbed, durati
 
 def test_a_worker_that_joins_gets_work(client, watched, scan, undisturbed):
     """Two of the eight chunks, in each iteration from then on."""
-    client.wait_for_workers(3)
+    wait_for_all(client)
     before = set(client.scheduler_info()["workers"])
 
     def watch(step):
@@ -146,7 +152,7 @@ def status(dask_worker):
 
 
 def test_a_worker_that_pauses_for_want_of_memory(client, scan, undisturbed, duration):
-    client.wait_for_workers(3)
+    wait_for_all(client, len(client.cluster.workers))
     full = min(client.scheduler_info()["workers"])
     seen = []
 
