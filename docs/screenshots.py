@@ -12,7 +12,7 @@ from PIL import Image
 from playwright.sync_api import Browser, sync_playwright
 
 import mumott_dask as md
-from mumott_dask import cluster, monitor
+from mumott_dask import campaign, cluster, monitor
 
 IMAGES = Path(__file__).parent / "images"
 WIDTHS = {"wide": 1280, "narrow": 390}
@@ -39,15 +39,33 @@ def main() -> None:
         running.start()
         photograph_page(browser, monitor.page(client))
         running.join()
+        reports = {
+            "report": monitor.report(md.align(scan), scan, md.reconstruct(scan), "bone.aligned.zarr"),
+            "campaign": report_of_a_campaign(),
+        }
         with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder) / "report.html"
-            before = md.reconstruct(scan)
-            path.write_text(
-                monitor.report(md.align(scan), scan, before, "bone.aligned.zarr"), encoding="utf-8"
-            )
-            for scheme, size, tab in tabs(browser):
-                tab.goto(path.as_uri())
-                shoot(tab, f"report-{scheme}-{size}")
+            for name, html in reports.items():
+                path = Path(folder) / "report.html"
+                path.write_text(html, encoding="utf-8")
+                for scheme, size, tab in tabs(browser):
+                    tab.goto(path.as_uri())
+                    shoot(tab, f"{name}-{scheme}-{size}")
+
+
+def report_of_a_campaign() -> str:
+    """Of seven bones, an eighth with the halves of its detector swapped, and a file that is no scan."""
+    with tempfile.TemporaryDirectory() as folder:
+        for number in range(8):
+            scan = md.simulate((56, 50), tilts=3, rotations=24, jumps=2, seed=number)
+            if number == 5:
+                scan = scan.assign(diode=scan["diode"].roll(j=28))
+            md.write_scan(scan, Path(folder) / f"femur {number}.zarr")
+        (Path(folder) / "notes.h5").write_text("no scan")
+        path = Path(folder) / "bones.yaml"
+        path.write_text("samples: ['*.zarr', '*.h5']\n")
+        manifest = campaign.read_manifest(path)
+        campaign.run_campaign(manifest)
+        return campaign.campaign_report(manifest)
 
 
 def align(scan: Any, name: str, **options: Any) -> None:

@@ -8,6 +8,7 @@ run on the others.
 
 from __future__ import annotations
 
+import sys
 import time
 from collections import defaultdict
 from collections.abc import Callable, Hashable, Mapping
@@ -38,6 +39,18 @@ def client() -> Any:
     """The client that Dask would compute with, or None where it would use threads of this process."""
     found = getattr(get_scheduler(), "__self__", None)
     return found if hasattr(found, "scheduler_info") else None
+
+
+def in_a_task() -> bool:
+    """Whether this is a task on a worker, whose other threads and neighbours have the other cores."""
+    distributed = sys.modules.get("distributed")  # without it there are no workers
+    if distributed is None:
+        return False
+    try:
+        distributed.get_worker()
+    except ValueError:
+        return False
+    return True
 
 
 def workers() -> tuple[Worker, ...]:

@@ -8,8 +8,10 @@ else.
 from .catalogue import campaign_table
 from .manifest import read_manifest
 from .plan import Estimate, Plan, plan_campaign
+from .report import campaign_report
 from .running import run_campaign
 from .samples import Limits, Manifest, Sample
+from .serving import serve_campaign
 
 __all__ = [
     "Estimate",
@@ -17,8 +19,10 @@ __all__ = [
     "Manifest",
     "Plan",
     "Sample",
+    "campaign_report",
     "campaign_table",
     "plan_campaign",
     "read_manifest",
     "run_campaign",
+    "serve_campaign",
 ]

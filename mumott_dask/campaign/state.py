@@ -57,6 +57,13 @@ class State:
         with replacing(place, overwrite=True) as partial:
             partial.write_text(json.dumps(record), encoding="utf-8")
 
+    def changed(self) -> float:
+        """When a record was last written, seconds since 1970; 0 where there is none."""
+        try:
+            return (self.directory / "records").stat().st_mtime
+        except OSError:
+            return 0.0
+
     @contextmanager
     def locked(self) -> Iterator[None]:
         """Keep others out as long as the block runs; the system lets go where this process is killed.

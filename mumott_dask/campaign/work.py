@@ -16,10 +16,12 @@ from distributed.client import FutureCancelledError
 from distributed.comm.core import CommClosedError
 from distributed.system import MEMORY_LIMIT
 
+from mumott_dask import placement
 from mumott_dask.alignment import align, open_alignment, validate, with_offsets, write_alignment
 from mumott_dask.alignment.checkpoint import is_unfinished
 from mumott_dask.alignment.ending import INTERRUPTED
 from mumott_dask.errors import ScanError
+from mumott_dask.monitor.publishing import publishing
 from mumott_dask.reconstruction import reconstruct
 from mumott_dask.scan import bin_scan, crop, open_scan
 from mumott_dask.scan.chunk_sizes import Chunks
@@ -34,6 +36,7 @@ from .state import ATTRIBUTE, DONE, FAILED, LARGE, Record
 
 log = logging.getLogger(__name__)
 
+_TOLD_EVERY = 1.0  # seconds between iterations that a sample shows on the dashboard, where many do
 _OF_ITSELF = 0.5  # share of a machine's memory that a sample may take in a process that is no worker
 
 
@@ -99,6 +102,7 @@ def _recorded(sample: Sample, store: Path, chunks: Chunks, limit: float) -> Reco
             raise ScanError(f"{sample.path}: was changed while it was worked on")
         record |= {"status": DONE, "seconds": time.monotonic() - began}
         write_alignment(result.assign_attrs({ATTRIBUTE: record}), store, overwrite=True)
+        record["seconds"] = time.monotonic() - began
         shutil.rmtree(_checkpoint(sample, store), ignore_errors=True)
     except (FutureCancelledError, CommClosedError):  # the cluster is lost, which is no fault of the sample's
         raise
@@ -127,7 +131,8 @@ def _result(scan: xr.Dataset, sample: Sample, checkpoint: Path | None) -> tuple[
 def _aligned(scan: xr.Dataset, sample: Sample, checkpoint: Path | None) -> xr.Dataset:
     if checkpoint is not None and checkpoint.exists() and not is_unfinished(checkpoint):
         return open_alignment(checkpoint)  # it was stopped after that
-    alignment = align(scan, checkpoint=checkpoint, **sample.align)
+    with publishing(placement.client(), sample.name, _TOLD_EVERY) as publisher:
+        alignment = align(scan, checkpoint=checkpoint, watch=publisher, **sample.align)
     if alignment.attrs["reason"] == INTERRUPTED:
         raise KeyboardInterrupt
     return alignment

@@ -73,13 +73,16 @@ def _run(
 ) -> None:
     from mumott_dask.campaign import campaign_table, read_manifest, run_campaign
     from mumott_dask.monitor.display import display
+    from mumott_dask.monitor.publishing import shown_at
 
     manifest = read_manifest(path)
     try:
         with (
-            working_on(workplace),
+            working_on(workplace) as capacity,
             nullcontext() if quiet else display("campaign", every_step=False) as shown,
         ):
+            if shown is not None and capacity is not None and (address := shown_at()) is not None:
+                shown.tell(f"watch it at {address}")
             run_campaign(manifest, retry_failed, None if shown is None else _watch(shown))
     except KeyboardInterrupt:
         say(f"interrupted: {_counts(campaign_table(manifest))}; the same command goes on")

@@ -19,7 +19,7 @@ _PORT = 8790
 
 @click.command(
     "report",
-    short_help="Write a report of an alignment: one HTML file.",
+    short_help="Write a report of an alignment or a campaign: one HTML file.",
     epilog="Example: mumott-dask report scan.aligned.zarr --output report.html",
 )
 @click.argument("result", type=click.Path())
@@ -36,22 +36,40 @@ _PORT = 8790
 )
 @overwrite_option
 def report_command(result: str, output: str | None, scan_path: str | None, overwrite: bool) -> None:
-    """Write a report of the alignment RESULT that needs no network: to keep, to send, to print."""
-    from mumott_dask.alignment import open_alignment
-    from mumott_dask.monitor import report
-    from mumott_dask.reconstruction import reconstruct
+    """Write a report of RESULT that needs no network: to keep, to send, to print.
+
+    RESULT is an alignment, or the manifest of a campaign, whose report is a table of its samples.
+    """
     from mumott_dask.scan.atomic import replacing
 
     path = Path(output) if output else Path(result).with_suffix(".html")
     check_suffix(path, ".html")
     check_new(path, overwrite, result)
-    alignment = open_alignment(result)
-    scan = _scan_of(alignment, scan_path)
-    before = None if scan is None else reconstruct(scan, variable=alignment.attrs.get("variable") or None)
-    html = report(alignment, scan, before, Path(result).name)
+    html = _of_campaign(result) if _is_manifest(result) else _of_alignment(result, scan_path)
     with replacing(path, overwrite) as partial:
         partial.write_text(html, encoding="utf-8")
     click.echo(f"{path}: {len(html.encode()) / 1e6:.1f} MB")
+
+
+def _is_manifest(path: str) -> bool:
+    return Path(path).suffix in (".yaml", ".yml")
+
+
+def _of_campaign(path: str) -> str:
+    from mumott_dask.campaign import campaign_report, read_manifest
+
+    return campaign_report(read_manifest(path))
+
+
+def _of_alignment(path: str, scan_path: str | None) -> str:
+    from mumott_dask.alignment import open_alignment
+    from mumott_dask.monitor import report
+    from mumott_dask.reconstruction import reconstruct
+
+    alignment = open_alignment(path)
+    scan = _scan_of(alignment, scan_path)
+    before = None if scan is None else reconstruct(scan, variable=alignment.attrs.get("variable") or None)
+    return report(alignment, scan, before, Path(path).name)
 
 
 def _scan_of(alignment: xr.Dataset, path: str | None) -> xr.Dataset | None:
@@ -65,16 +83,26 @@ def _scan_of(alignment: xr.Dataset, path: str | None) -> xr.Dataset | None:
 
 @click.command(
     "serve-monitor",
-    short_help="Show an alignment on disk as the dashboard would.",
+    short_help="Show an alignment or a campaign on disk as the dashboard would.",
     epilog="Example: mumott-dask serve-monitor scan.aligned.zarr --port 8790",
 )
 @click.argument("result", type=click.Path())
 @click.option("--port", type=click.IntRange(0, 65535), default=_PORT, show_default=True, metavar="N")
 def serve_command(result: str, port: int) -> None:
-    """Show the alignment RESULT, running or finished, in a browser on this machine, without a cluster.
+    """Show RESULT, running or finished, in a browser on this machine, without a cluster.
 
-    It is read anew as it changes, until Ctrl-C.
+    RESULT is an alignment, or the manifest of a campaign, whose samples are opened from a table. It is read
+    anew as it changes, until Ctrl-C.
     """
-    from mumott_dask.monitor import serve
 
-    serve(result, port, ready=lambda address: say(f"{address}, until Ctrl-C"))
+    def ready(address: str) -> None:
+        say(f"{address}, until Ctrl-C")
+
+    if _is_manifest(result):
+        from mumott_dask.campaign import read_manifest, serve_campaign
+
+        serve_campaign(read_manifest(result), port, ready=ready)
+    else:
+        from mumott_dask.monitor import serve
+
+        serve(result, port, ready=ready)

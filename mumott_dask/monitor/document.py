@@ -90,6 +90,7 @@ class Page:
     def __init__(self, runs: Runs, steer: Steer | None, document: Document, chosen: str = ""):
         self._runs, self._steer, self._document = runs, steer, document
         self._run = runs.get(chosen)
+        self._asked = self._run is not None
         self._label: int | None = None
         self._waiting, self._due = False, 0.0
         self._status = Div(name="status", sizing_mode="stretch_width")
@@ -128,13 +129,19 @@ class Page:
         """Show how things stand."""
         began = time.thread_time()
         self._waiting = False
-        if self._run is None or self._runs.get(self._run.id) is None:
-            going = [run for run in self._runs if not run.ended]
-            self._run = (going or list(self._runs))[-1] if len(self._runs) else None
+        self._follow()
         self._show_runs()
         self._show_run()
         took = _SENDING * (time.thread_time() - began) * self._runs.watched
         self._due = time.monotonic() + max(_SOONEST, took / SHARE)
+
+    def _follow(self) -> None:
+        """Go on to the next run where the one that is shown has ended, unless somebody has asked for it."""
+        gone = self._run is None or self._runs.get(self._run.id) is None
+        newest = self._runs.newest
+        ended = self._run is not None and bool(self._run.ended) and not self._asked
+        if gone or (ended and newest is not None and not newest.ended):
+            self._run, self._label, self._asked = newest, None, False
 
     def _show_runs(self) -> None:
         runs = list(self._runs)
@@ -204,7 +211,7 @@ def _table(runs: list[Run]) -> str:
         f"<th>{words}</th>" for words in ("", "state", "stage", "iteration", "largest step", "residual")
     )
     rows = "".join(f"<tr>{''.join(f'<td>{cell}</td>' for cell in _row(run))}</tr>" for run in runs)
-    return f'<div class="wide"><table><tr>{head}</tr>{rows}</table></div>'
+    return f'<div class="runs"><table><tr>{head}</tr>{rows}</table></div>'
 
 
 def _row(run: Run) -> list[str]:

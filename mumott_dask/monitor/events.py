@@ -21,6 +21,9 @@ TOPIC = "mumott-dask-alignment"
 BUDGET = 200_000
 """Bytes of an outer iteration's events, at most."""
 
+HISTORY = ("stage", "largest_step", "median_step", "residual", "seconds")
+"""What is told of every outer iteration, by the names that an `AlignmentStep` has for it."""
+
 _MOST_PROJECTIONS = 4096  # whose numbers are told; of more, every so-manieth
 _ONE_IMAGE = 12_000
 _REST = 4_000  # names, sizes, labels of what is excluded
@@ -86,6 +89,7 @@ class Teller:
     def __init__(self, run: str):
         self._run = run
         self._sinograms: Sinograms | None = None
+        self._history: dict[str, list[Any]] = {name: [] for name in HISTORY}  # not told yet
 
     def begin(self, name: str) -> dict[str, Any]:
         """The event that an alignment of a name has begun."""
@@ -95,8 +99,15 @@ class Teller:
         """The event that it has ended."""
         return {"run": self._run, "what": "end", "how": how}
 
+    def keep(self, step: AlignmentStep) -> None:
+        """Keep the step and the residual of an outer iteration for the next event."""
+        for name, values in self._history.items():
+            value = getattr(step, name)
+            values.append(value if name == "stage" else float(value))
+
     def step(self, step: AlignmentStep) -> dict[str, Any]:
-        """The event of an outer iteration, with pictures where there is a tomogram."""
+        """The event of an outer iteration, with what was kept, and pictures where there is a tomogram."""
+        history, self._history = self._history, {name: [] for name in HISTORY}
         numbers = numbers_of(step)
         label, *others = (each.astype(np.float32) for each in numbers)
         labels = (
@@ -105,11 +116,9 @@ class Teller:
         event: dict[str, Any] = {
             "run": self._run,
             "what": "step",
-            **{name: getattr(step, name) for name in ("stage", "iteration", "iterations")},
-            **{
-                name: float(getattr(step, name))
-                for name in ("largest_step", "median_step", "residual", "seconds")
-            },
+            "iteration": step.iteration,
+            "iterations": step.iterations,
+            "history": history,
             "excluded": [int(each) for each in labels[:_EXCLUDED]],
             "labels": packed(numbers.label.astype(np.int32)),
             "numbers": packed(np.stack(others)),

@@ -21,6 +21,8 @@ STYLE = """
 .wide { overflow-x: auto; }
 th, td { padding: .15rem 1.2rem .15rem 0; text-align: left; white-space: nowrap; }
 th { font-weight: 500; opacity: .7; }
+.runs { max-height: 40vh; overflow: auto; }
+.runs td:nth-child(2) { white-space: normal; min-width: 12rem; }
 a { color: inherit; }
 figure { margin: 0; }
 .three { display: grid; grid-template-columns: repeat(3, minmax(0, 1fr)); gap: .5rem 1rem; }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -26,15 +27,26 @@ class Publisher:
     """Publishes an alignment on the scheduler of a client, and steers it as the page's users want.
 
     What goes wrong on the way there is logged, and ends the publishing, never the alignment.
+
+    Parameters
+    ----------
+    client : distributed.Client
+    name : str
+        What the page calls it.
+    every : float, seconds
+        At least between two iterations that are told with all that there is to see; of those between them
+        only the steps and residuals are, with the next one.
     """
 
-    def __init__(self, client: Client, name: str):
+    def __init__(self, client: Client, name: str, every: float = 0.0):
         self.address = page(client)
         self._client, self._run = client, uuid4().hex
         self._teller = Teller(self._run)
         self._wishes: SimpleQueue[dict[str, Any]] = SimpleQueue()
         self._opened: deque[int] = deque(maxlen=_MOST_OPENED)  # the one whose turn it is comes first
         self._stopped = self._silent = False
+        self._every, self._due = every, time.monotonic() + every
+        self._last: AlignmentStep | None = None  # where it has not been told of
         client.subscribe_topic(steering_topic(self._run), lambda event: self._wishes.put(event[1]))
         self._log({**self._teller.begin(name), "client": client.id})
 
@@ -43,8 +55,11 @@ class Publisher:
         if self._silent:
             return None
         try:
-            self._log(self._teller.step(step))
             steering = self._steering(step)
+            self._teller.keep(step)
+            self._last = step
+            if self._opened or time.monotonic() >= self._due:
+                self._tell_last()
             if self._opened:
                 self._tell_projection(step)
         except Exception as error:
@@ -58,6 +73,7 @@ class Publisher:
         how = f"failed: {type(error).__name__}" if error else "stopped" if self._stopped else "ended"
         try:
             self._client.unsubscribe_topic(steering_topic(self._run))
+            self._tell_last()
             self._log(self._teller.end(how))
         except Exception as lost:  # the cluster may be what the alignment has failed of
             log.debug("the end of an alignment could not be told: %r", lost)
@@ -80,6 +96,12 @@ class Publisher:
             except Empty:
                 return
 
+    def _tell_last(self) -> None:
+        if self._last is None:
+            return
+        self._log(self._teller.step(self._last))
+        self._last, self._due = None, time.monotonic() + self._every
+
     def _tell_projection(self, step: AlignmentStep) -> None:
         label = self._opened[0]
         self._opened.rotate(-1)
@@ -91,15 +113,25 @@ class Publisher:
         self._client.log_event(TOPIC, event)
 
 
+def shown_at() -> str | None:
+    """Address of the page on the active client's dashboard; None, and a line in the log, without one."""
+    try:
+        return page()
+    except Exception as error:  # a scheduler without this package, or one that takes no plugins
+        log.warning("alignments are not shown on the dashboard: %r", error)
+        return None
+
+
 @contextmanager
-def publishing(client: Client | None, name: str) -> Iterator[Publisher | None]:
+def publishing(client: Client | None, name: str, every: float = 0.0) -> Iterator[Publisher | None]:
     """Publish an alignment as long as the block runs; None without a client, or with one that cannot.
 
     Parameters
     ----------
     client : distributed.Client or None
     name : str
-        What the page calls it.
+    every : float, seconds
+        See `Publisher`.
 
     Yields
     ------
@@ -108,7 +140,7 @@ def publishing(client: Client | None, name: str) -> Iterator[Publisher | None]:
     publisher = None
     if client is not None and not client.asynchronous:
         try:
-            publisher = Publisher(client, name)
+            publisher = Publisher(client, name, every)
         except Exception as error:  # a scheduler without this package, or one that takes no plugins
             log.warning("this alignment is not shown on the dashboard: %r", error)
     try:

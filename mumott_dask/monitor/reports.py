@@ -68,11 +68,7 @@ def report(
     --------
     >>> html = report(open_alignment("scan.aligned.zarr"))  # doctest: +SKIP
     """
-    from jinja2 import Environment, FileSystemLoader
-
-    places = FileSystemLoader(Path(__file__).parent / "templates")
-    template = Environment(loader=places, autoescape=True).get_template("report.html")
-    return template.render(
+    return template("report.html").render(
         name=name,
         converged=bool(result.attrs.get("converged")),
         reason=str(result.attrs.get("reason", "unknown")),
@@ -82,6 +78,14 @@ def report(
         timing=_timing(result),
         settings=_settings(result),
     )
+
+
+def template(name: str, *rooms: Path) -> Any:
+    """A template of a report, of this room or of others; what is put into it is escaped."""
+    from jinja2 import Environment, FileSystemLoader
+
+    places = FileSystemLoader([room / "templates" for room in (*rooms, Path(__file__).parent)])
+    return Environment(loader=places, autoescape=True).get_template(name)
 
 
 def _sections(result: xr.Dataset, scan: xr.Dataset | None, before: xr.DataArray | None) -> list[Section]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -27,10 +27,10 @@ class History:
     residual: list[float] = field(default_factory=list)
     seconds: list[float] = field(default_factory=list)
 
-    def add(self, **values: Any) -> None:
-        """Add an iteration."""
-        for name, value in values.items():
-            getattr(self, name).append(value)
+    def extend(self, columns: Mapping[str, list[Any]]) -> None:
+        """Add iterations."""
+        for name, values in columns.items():
+            getattr(self, name).extend(values)
 
     def __len__(self) -> int:
         return len(self.stage)
@@ -121,6 +121,12 @@ class Runs:
         """The run of an id, or None."""
         return self._runs.get(run)
 
+    @property
+    def newest(self) -> Run | None:
+        """The one that a page shows unless another is asked for: the last that goes on, or has begun."""
+        runs = list(self)
+        return next((run for run in reversed(runs) if not run.ended), runs[-1] if runs else None)
+
     def listen(self, listener: Callable[[Run], None]) -> Callable[[], None]:
         """Call somebody with each run that has changed, until what is returned is called."""
         self._listeners.add(listener)
@@ -168,7 +174,7 @@ class Runs:
 
 
 def _take_step(run: Run, event: dict[str, Any]) -> None:
-    run.history.add(**{name: event[name] for name in vars(run.history)})
+    run.history.extend(event["history"])
     run.iteration, run.iterations = event["iteration"], event["iterations"]
     run.projections = event["projections"]
     run.before, run.numbers = run.numbers, Numbers(unpacked(event["labels"]), *unpacked(event["numbers"]))

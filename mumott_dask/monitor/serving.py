@@ -57,10 +57,40 @@ def serve(
     --------
     >>> serve("scan.aligned.zarr", ready=print)  # doctest: +SKIP
     """
-    run = run_on_disk(Path(path))  # or there is nothing to serve
+    serve_runs(AlignmentOnDisk(Path(path)), port, address, ready)
+
+
+class RunsOnDisk(Runs):
+    """What a page shows of a disk."""
+
+    def look_again(self) -> None:
+        """Read anew what has changed."""
+        raise NotImplementedError
+
+
+class AlignmentOnDisk(RunsOnDisk):
+    """An alignment at a path, running or finished."""
+
+    def __init__(self, path: Path):
+        super().__init__()
+        self._path, self._changed = path, _changed(path)
+        self._run = run_on_disk(path)  # or there is nothing to serve
+        self.add(self._run)
+
+    def look_again(self) -> None:
+        """Read it anew if it has changed."""
+        changed = _changed(self._path)
+        if changed is not None and changed != self._changed:
+            self._changed = changed
+            vars(self._run).update(vars(run_on_disk(self._path)))
+            self.changed(self._run)
+
+
+def serve_runs(runs: RunsOnDisk, port: int, address: str, ready: Callable[[str], None] | None = None) -> None:
+    """Serve the page of what is on disk, until an interrupt; see `serve`."""
 
     async def until_interrupted() -> None:
-        bound = serve_run(run, Path(path), port, address)
+        bound = start_server(runs, port, address)
         if ready is not None:
             ready(f"http://{address}:{bound}{PATH}")
         await asyncio.Event().wait()
@@ -69,26 +99,16 @@ def serve(
         asyncio.run(until_interrupted())
 
 
-def serve_run(run: Run, path: Path, port: int, address: str) -> int:
-    """Serve a run's page on this thread's event loop, read anew where its path changes; gives the port."""
+def start_server(runs: RunsOnDisk, port: int, address: str) -> int:
+    """Serve the page of what is on disk on this thread's event loop; gives the port."""
     from tornado.httpserver import HTTPServer
     from tornado.ioloop import PeriodicCallback
 
     from .document import alignment_document
 
-    runs, known = Runs(), {"changed": _changed(path)}
-    runs.add(run)
-
-    def look_again() -> None:
-        changed = _changed(path)
-        if changed is not None and changed != known["changed"]:
-            known["changed"] = changed
-            vars(run).update(vars(run_on_disk(path)))
-            runs.changed(run)
-
     server = HTTPServer(page_application(partial(alignment_document, runs, None, {})))
     server.listen(port, address)
-    PeriodicCallback(look_again, 1000 * _LOOK_AGAIN).start()
+    PeriodicCallback(runs.look_again, 1000 * _LOOK_AGAIN).start()
     return int(next(iter(server._sockets.values())).getsockname()[1])
 
 

@@ -12,7 +12,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import ArrayLike, NDArray
 
-from mumott_dask import geometry
+from mumott_dask import geometry, placement
 from mumott_dask.errors import ScanError
 from mumott_dask.scan.schema import detector_shape, volume_shape
 
@@ -51,7 +51,7 @@ class ParallelBeam:
 
     @classmethod
     def from_scan(cls, scan: xr.Dataset) -> Self:
-        """The geometry and the offsets that a scan holds."""
+        """The geometry and the offsets that a scan holds; in a task of a worker's, for one thread."""
         directions = {
             name: tuple(scan.attrs[name]) for name in ("p_direction_0", "j_direction_0", "k_direction_0")
         }
@@ -61,6 +61,7 @@ class ParallelBeam:
             np.asarray(scan["k_offset"]),
             volume_shape(scan),
             detector_shape(scan),
+            threads=not placement.in_a_task(),
             **directions,  # type: ignore[arg-type]
         )
 

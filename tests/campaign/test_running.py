@@ -203,7 +203,7 @@ def test_a_large_sample_that_was_interrupted_goes_on(manifest, done, monkeypatch
             if step.iteration == last:
                 raise KeyboardInterrupt
 
-        return md.align(*arguments, watch=watch, **settings)
+        return md.align(*arguments, **settings | {"watch": watch})
 
     monkeypatch.setattr(work, "align", interrupted)
     with pytest.raises(KeyboardInterrupt):

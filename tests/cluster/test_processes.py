@@ -81,6 +81,15 @@ def test_a_worker_computes_on_its_threads_and_no_others(start):
         assert not any(client.run(_has_threads_of_numba).values())
 
 
+def test_an_alignment_that_is_a_task_keeps_to_its_thread():
+    """A worker that imports numba with the script that starts it knows nothing of how many there may be."""
+    scan = simulate(shape=(26, 24), tilts=2, rotations=12)
+    with cluster.local(workers=1, threads=2, dashboard_address=None) as client:
+        result = client.submit(align, scan, iterations=2).result()
+        assert result.sizes["iteration"] == 2
+        assert not any(client.run(_has_threads_of_numba).values())
+
+
 def _has_threads_of_numba():
     from numba.np.ufunc import parallel
 

@@ -98,6 +98,7 @@ def test_what_is_told_is_what_is_kept(step):
     woken = []
     runs.listen(lambda run: woken.append(run.id))
     runs.take(teller.begin("bone"))
+    teller.keep(step)
     runs.take(teller.step(step))
     runs.take(teller.projection(step, 5))
     run = runs["one"]
@@ -107,7 +108,10 @@ def test_what_is_told_is_what_is_kept(step):
     assert run.history.residual == [step.residual]
     assert (run.name, run.iteration, list(run.opened)) == ("bone", 8, [5])
     assert run.rate == pytest.approx(24 / step.seconds)
+    for _ in range(2):
+        teller.keep(step)
     runs.take(teller.step(replace(step, j_offset=step.j_offset + 1)))
+    assert run.history.residual == [step.residual] * 3  # one of them was not told by itself
     np.testing.assert_allclose(run.numbers.j - run.before.j, 1, rtol=1e-5)
     assert run.left == pytest.approx(step.seconds * (step.iterations - 8))
     runs.take(teller.end("stopped"))

@@ -15,7 +15,7 @@ import pytest
 
 import mumott_dask as md
 from mumott_dask import cluster, monitor
-from mumott_dask.monitor.serving import run_on_disk, serve_run
+from mumott_dask.monitor.serving import AlignmentOnDisk, run_on_disk, start_server
 
 OPTIONS = {"method": "optical-flow", "iterations": 8}
 
@@ -48,7 +48,7 @@ def served(scan, tmp_path):
 
     async def until_done():
         made.loop, made.done = asyncio.get_running_loop(), asyncio.Event()
-        made.port = serve_run(run_on_disk(path), path, 0, "127.0.0.1")
+        made.port = start_server(AlignmentOnDisk(path), 0, "127.0.0.1")
         ready.set()
         await made.done.wait()
 
