@@ -65,7 +65,7 @@ def report_of_a_campaign() -> str:
         path.write_text("samples: ['*.zarr', '*.h5']\n")
         manifest = campaign.read_manifest(path)
         campaign.run_campaign(manifest)
-        return campaign.campaign_report(manifest)
+        return campaign.campaign_report(manifest).replace(f"{folder}/", "")
 
 
 def align(scan: Any, name: str, **options: Any) -> None:
