@@ -93,7 +93,7 @@ def _finite_variable(variable: xr.DataArray, nonfinite: float | None, where: str
 
 
 def _finite_stack(stack: NDArray, labels: NDArray, nonfinite: float | None, where: str) -> NDArray:
-    if np.isfinite(stack).all():
+    if all(np.isfinite(image).all() for image in stack):
         return stack
     return np.stack(
         [

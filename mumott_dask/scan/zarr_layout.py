@@ -33,7 +33,14 @@ def rows(dataset: xr.Dataset, dim: Hashable) -> Rows:
     return Rows(inner, min(shard, -(-size // inner) * inner))
 
 
-def _is_large(variable: xr.Variable) -> bool:
+def rows_at_once(dataset: xr.Dataset, variable: xr.Variable) -> int:
+    """How many rows of a large array of a dataset are about a megabyte, in whole inner chunks."""
+    inner, row = rows(dataset, variable.dims[0]).inner, variable.nbytes // len(variable)
+    return inner * max(1, INNER_BYTES // (inner * row))
+
+
+def is_large(variable: xr.Variable) -> bool:
+    """Whether an array is cut at all."""
     return variable.ndim > 0 and variable.nbytes > INNER_BYTES
 
 
@@ -50,7 +57,7 @@ def _variable_encoding(dataset: xr.Dataset, variable: xr.Variable) -> dict[str, 
     settings: dict[str, Any] = {"_FillValue": None, "compressors": (ZstdCodec(level=1, checksum=True),)}
     if not variable.size or not variable.ndim:
         return settings
-    if not _is_large(variable):
+    if not is_large(variable):
         return settings | {"chunks": variable.shape}
     cut, whole = rows(dataset, variable.dims[0]), variable.shape[1:]
     settings["chunks"] = (cut.inner, *whole)
@@ -75,4 +82,4 @@ def with_whole_shards(dataset: xr.Dataset) -> xr.Dataset:
 
 def _shard_chunks(dataset: xr.Dataset, variable: xr.Variable) -> dict[Hashable, int]:
     whole: dict[Hashable, int] = dict.fromkeys(variable.dims, -1)
-    return whole | {variable.dims[0]: rows(dataset, variable.dims[0]).shard} if _is_large(variable) else whole
+    return whole | {variable.dims[0]: rows(dataset, variable.dims[0]).shard} if is_large(variable) else whole

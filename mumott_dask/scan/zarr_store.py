@@ -19,6 +19,7 @@ import dask.array as da
 import numpy as np
 import xarray as xr
 import zarr
+from dask import threaded
 from dask.base import tokenize
 from zarr.errors import UnstableSpecificationWarning, ZarrUserWarning
 
@@ -28,7 +29,7 @@ from .atomic import replacing
 from .chunk_sizes import Capacity, Chunks, chunk_length
 from .schema import SCHEMA_VERSION, validate_scan
 from .zarr_damage import check_whole, damage
-from .zarr_layout import SHARD_BYTES, encoding, rows, with_whole_shards
+from .zarr_layout import SHARD_BYTES, encoding, is_large, rows, rows_at_once, with_whole_shards
 
 Kind = Literal["scan", "alignment", "unfinished alignment", "tomogram"]
 
@@ -69,7 +70,8 @@ def write_dataset(
 def store_dataset(dataset: xr.Dataset, path: Path, kind: Kind) -> None:
     """Write a dataset as a Zarr store, as `write_dataset` does, under a name that is none to keep."""
     mark = {"kind": kind, "schema_version": SCHEMA_VERSION}
-    where = {} if _is_chunked(dataset) else {"scheduler": "threads"}
+    # Named "threads", Dask's threads would import distributed, to see whether it has a client.
+    where = {} if _is_chunked(dataset) else {"scheduler": threaded.get}
     marked = with_whole_shards(dataset.drop_encoding()).assign_attrs({MARK: mark})
     writers = max(1, WRITE_BYTES // (2 * (_largest_chunk(dataset) + _largest_chunk(marked))))
     with (
@@ -121,7 +123,7 @@ def open_dataset(path: str | os.PathLike[str], kind: Kind = "scan", chunks: Chun
     for name, variable in dataset.variables.items():
         if variable.chunks is None:
             with damage(path, f"{name!r}"):
-                variable.load()
+                _load(variable, dataset)
     return dataset.drop_encoding()
 
 
@@ -141,6 +143,20 @@ def stored_kind(path: str | os.PathLike[str]) -> str:
         Where there is no such store, or it is not one of ours.
     """
     return str(_mark(Path(path), _open_group(Path(path)))["kind"])
+
+
+def _load(variable: xr.Variable, dataset: xr.Dataset) -> None:
+    """Read a variable of a dataset into memory, a large one about a megabyte at a time.
+
+    In one call, Zarr's threads decode many inner chunks at once, and their allocator keeps up to 90 MB.
+    """
+    if not is_large(variable):
+        variable.load()
+        return
+    values, at_once = np.empty(variable.shape, variable.dtype), rows_at_once(dataset, variable)
+    for start in range(0, len(values), at_once):
+        values[start : start + at_once] = variable[start : start + at_once].values
+    variable.data = values
 
 
 def _is_chunked(dataset: xr.Dataset) -> bool:

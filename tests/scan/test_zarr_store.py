@@ -2,6 +2,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tracemalloc
 
 import dask
 import dask.array as da
@@ -38,6 +39,17 @@ def test_scan_comes_back_bit_for_bit(tmp_path, example_scan, small_shards, segme
     write_dataset(scan.chunk(projection=7) if lazy else scan, tmp_path / "scan.zarr")
     assert_same_bits(open_zarr(tmp_path / "scan.zarr"), scan)
     assert_same_bits(open_zarr(tmp_path / "scan.zarr", chunks=4).load(), scan)
+
+
+def test_a_scan_is_read_without_room_for_whole_shards(tmp_path, example_scan):
+    scan = example_scan(projections=60, j=256, k=256, full=False)
+    write_dataset(scan, tmp_path / "scan.zarr")
+    open_zarr(tmp_path / "scan.zarr", chunks=1)  # imports
+    tracemalloc.start()
+    read = open_zarr(tmp_path / "scan.zarr")
+    most = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert most < read.nbytes + 6e6
 
 
 VALUES = {
