@@ -9,13 +9,15 @@ the volume. A positive offset moves the view, so the content of the image moves 
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.spatial.transform import Rotation
 
 from .errors import ScanError
+
+if TYPE_CHECKING:
+    from scipy.spatial.transform import Rotation
 
 Floats = NDArray[np.float64]
 
@@ -52,6 +54,8 @@ def rotations_from_angles(
 
 
 def _rotation(angle: ArrayLike, axis: ArrayLike) -> Rotation:
+    from scipy.spatial.transform import Rotation
+
     axis = np.asarray(axis, dtype=np.float64)
     length = np.linalg.norm(axis, axis=-1, keepdims=True)
     if not np.all(length > 0):

@@ -37,6 +37,8 @@ _known: WeakKeyDictionary[Any, tuple[float, tuple[Worker, ...]]] = WeakKeyDictio
 
 def client() -> Any:
     """The client that Dask would compute with, or None where it would use threads of this process."""
+    if "distributed" not in sys.modules:  # nobody can have made one; Dask would import it to look
+        return None
     found = getattr(get_scheduler(), "__self__", None)
     return found if hasattr(found, "scheduler_info") else None
 

@@ -7,7 +7,6 @@ from os import PathLike
 import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
-from scipy.spatial.transform import Rotation
 
 from mumott_dask import geometry
 from mumott_dask.errors import ScanError
@@ -70,6 +69,8 @@ def _turns(scan: xr.Dataset, counted: NDArray[np.bool_], *sources: Offsets) -> N
 
     A turn of the sample as a whole, their mean, is taken out. None where neither knows more than the scan.
     """
+    from scipy.spatial.transform import Rotation
+
     nominal = np.asarray(scan["rotation"])
     known = [_rotation(scan, source) for source in sources]
     own = [nominal if rotation is None else rotation for rotation in known]

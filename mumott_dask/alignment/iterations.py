@@ -176,8 +176,7 @@ def _stage_iterations(
 
 def after(step: Step, state: State, trust: Floats) -> State:
     """The state after a step."""
-    turning = np.any(step.rotation != 0, axis=1)[:, np.newaxis, np.newaxis]
-    rotation = np.where(turning, turned(state.rotation, step.rotation), state.rotation)  # to the last bit
+    rotation = turned(state.rotation, step.rotation)
     return replace(state, j=state.j + step.j, k=state.k + step.k, rotation=rotation, trust=trust)
 
 

@@ -11,7 +11,6 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.spatial.transform import Rotation
 
 from mumott_dask import geometry
 
@@ -142,8 +141,15 @@ def without_common_turns(turns: Floats, counted: Flags, rotation: Floats, lab: b
 
 
 def turned(rotation: Floats, omega: Floats) -> Floats:
-    """Rotations R exp([omega]x), (projection, 3, 3)."""
-    return np.asarray(rotation @ Rotation.from_rotvec(omega).as_matrix())
+    """Rotations R exp([omega]x), (projection, 3, 3): R to the last bit where omega is 0."""
+    turning = np.any(omega != 0, axis=1)
+    if not turning.any():
+        return rotation
+    from scipy.spatial.transform import Rotation
+
+    result = rotation.copy()
+    result[turning] = rotation[turning] @ Rotation.from_rotvec(omega[turning]).as_matrix()
+    return result
 
 
 def admissible(

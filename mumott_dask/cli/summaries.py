@@ -94,10 +94,10 @@ def unfinished_summary(stored: xr.Dataset) -> Rows:
 
 def turns_summary(result: xr.Dataset, scan: xr.Dataset) -> Rows:
     """Describe how far refined rotations are from those of the scan."""
-    from scipy.spatial.transform import Rotation
-
     if "rotation" not in result:
         return []
+    from scipy.spatial.transform import Rotation
+
     right = ~np.isin(result["projection"], result.attrs.get("wrong", []))
     found, nominal = (Rotation.from_matrix(each["rotation"].values[right]) for each in (result, scan))
     turned = found * nominal.inv()

@@ -4,10 +4,7 @@ In: the records that the loops yield, or Dask's own counts. Out: a progress bar 
 elsewhere. The rooms below know nothing of it: they call whoever watches, or let Dask be watched.
 """
 
-from .plugin import page as page
-from .progress import watch_alignment as watch_alignment
-from .progress import watch_computation as watch_computation
-from .progress import watch_reconstruction as watch_reconstruction
-from .progress import watch_validation as watch_validation
-from .reports import report as report
-from .serving import serve as serve
+import lazy_loader
+
+# Progress of work in this process needs neither the pages nor what they are served with.
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

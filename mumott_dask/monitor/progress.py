@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from typing import TYPE_CHECKING, Any, TextIO
 
-import distributed
 from dask.callbacks import Callback
 
 from .display import Display, display
 from .notebook import Cell, in_notebook
 
 if TYPE_CHECKING:
+    import distributed
+
     from mumott_dask.alignment import AlignmentStep, Steering
+
+    from .publishing import Publisher
 
 _POLL = 0.5  # seconds between questions to a scheduler
 
@@ -48,9 +52,7 @@ def watch_alignment(
     >>> with watch_alignment() as watch:  # doctest: +SKIP
     ...     result = align(scan, watch=watch)
     """
-    from .publishing import publishing
-
-    with publishing(_active_client(), name) as publisher:
+    with _published(_active_client(), name) as publisher:
         address = None if publisher is None else publisher.address
         with _shown_here(file, address) if show else nullcontext() as shown:
 
@@ -60,6 +62,15 @@ def watch_alignment(
                 return None if publisher is None else publisher(step)
 
             yield watch
+
+
+def _published(client: distributed.Client | None, name: str) -> AbstractContextManager[Publisher | None]:
+    """The alignment on the dashboard of a client, if there is one: without, no page is imported."""
+    if client is None:
+        return nullcontext()
+    from .publishing import publishing
+
+    return publishing(client, name)
 
 
 @contextmanager
@@ -207,7 +218,11 @@ def _tasks_left(client: distributed.Client) -> int:
 
 
 def _active_client() -> distributed.Client | None:
+    if "distributed" not in sys.modules:  # nobody can have made one, and to look takes 14 MB
+        return None
+    from distributed import default_client
+
     try:
-        return distributed.default_client()
+        return default_client()
     except ValueError:
         return None

@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 
 from mumott_dask.errors import ScanError
 
-NUMBER_KINDS = "biuf"
+from .schema import NUMBER_KINDS
+
 HDF5_FAULTS = (OSError, KeyError, ValueError, TypeError, RuntimeError)
 
 

@@ -64,15 +64,6 @@ def read_weights(
     return _stack(path, names, shape, chunks, partial(_weights, depth=shape[2:], nonfinite=nonfinite))
 
 
-def unit_weights(
-    count: int, shape: tuple[int, ...], chunks: Lengths | None
-) -> NDArray[np.float32] | da.Array:
-    """Weights of a scan that masks nothing."""
-    if chunks is None:
-        return np.ones((count, *shape), np.float32)
-    return da.ones((count, *shape), dtype=np.float32, chunks=(chunks, *shape))
-
-
 ImageReader = Callable[[Members], NDArray]
 
 

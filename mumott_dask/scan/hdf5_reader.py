@@ -15,10 +15,10 @@ from .chunk_sizes import Chunks
 from .finite import finite_scan
 from .hdf5_extras import GROUP, IMAGES, with_extras
 from .hdf5_file import HDF5_FAULTS, hdf5_file, one_line
-from .hdf5_pixels import projection_chunks, read_images, read_weights, unit_weights
+from .hdf5_pixels import projection_chunks, read_images, read_weights
 from .mumott_geometry import offsets, orientation, padded_shape
 from .mumott_headers import ProjectionHeader, RootHeader, projection_header, projection_names, root_header
-from .schema import IMAGE_DIMS, SCHEMA_VERSION, STACK_DIMS, validate_scan
+from .schema import IMAGE_DIMS, SCHEMA_VERSION, STACK_DIMS, unit_weights, validate_scan
 from .volume import default_volume_shape
 
 

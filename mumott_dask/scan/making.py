@@ -12,20 +12,21 @@ from numpy.typing import ArrayLike, NDArray
 
 from mumott_dask import geometry
 from mumott_dask.errors import ScanError, ScanWarning
+from mumott_dask.words import one_line
 
 from .finite import check_replacement, finite_scan
-from .hdf5_file import NUMBER_KINDS, one_line
-from .hdf5_pixels import unit_weights
 from .schema import (
     COORDINATE_DIMS,
     DIRECTIONS,
     IMAGE_DIMS,
     INNER_AXIS,
+    NUMBER_KINDS,
     OUTER_AXIS,
     SCHEMA_VERSION,
     SIGNAL_KINDS,
     STACK_DIMS,
     TOMOGRAM_DIMS,
+    unit_weights,
     validate_scan,
 )
 from .volume import default_volume_shape

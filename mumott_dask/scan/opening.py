@@ -12,7 +12,6 @@ from mumott_dask.errors import ScanError
 
 from .chunk_sizes import Capacity, Chunks
 from .finite import check_replacement, finite_scan
-from .hdf5_reader import open_hdf5
 
 
 def open_scan(
@@ -57,6 +56,8 @@ def open_scan(
     path = Path(path)
     if path.is_dir():
         return _open_directory(path, chunks, nonfinite)
+    from .hdf5_reader import open_hdf5
+
     return open_hdf5(path, chunks, nonfinite)
 
 

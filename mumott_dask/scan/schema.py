@@ -10,8 +10,10 @@ from __future__ import annotations
 
 from collections.abc import Hashable
 
+import dask.array as da
 import numpy as np
 import xarray as xr
+from numpy.typing import NDArray
 
 from mumott_dask import geometry
 from mumott_dask.errors import ScanError
@@ -39,6 +41,7 @@ REQUIRED_COORDINATES = ("projection", "rotation", "j_offset", "k_offset")
 FIXED_SIZES = {"row": 3, "col": 3, "xyz": 3}
 
 SIGNAL_KINDS = ("transmission", "additive")
+NUMBER_KINDS = "biuf"
 
 INNER_AXIS = (0.0, 0.0, -1.0)
 OUTER_AXIS = (1.0, 0.0, 0.0)
@@ -113,6 +116,15 @@ def pixel_weights(scan: xr.Dataset) -> xr.DataArray:
     """Weight of every pixel, (projection, j, k): the largest of its segments where they differ."""
     weights = scan["weights"]
     return weights.max("segment") if "segment" in weights.dims else weights
+
+
+def unit_weights(
+    count: int, shape: tuple[int, ...], chunks: tuple[int, ...] | None
+) -> NDArray[np.float32] | da.Array:
+    """Weights of a scan that masks nothing, (projection, j, k[, segment]); Dask where chunks are given."""
+    if chunks is None:
+        return np.ones((count, *shape), np.float32)
+    return da.ones((count, *shape), dtype=np.float32, chunks=(chunks, *shape))
 
 
 def validate_scan(scan: xr.Dataset, where: str = "scan") -> None:

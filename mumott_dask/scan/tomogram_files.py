@@ -7,10 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import h5py
-import mrcfile
 import numpy as np
-import tifffile
 import xarray as xr
 
 from mumott_dask.errors import ScanError
@@ -84,7 +81,7 @@ def read_tomogram(path: str | os.PathLike[str]) -> xr.DataArray:
         raise ScanError(f"{path}: there is no such file")
     try:
         values, voxel_size = _READERS[suffix](Path(path))
-    except (OSError, ValueError, KeyError, tifffile.TiffFileError) as error:
+    except (OSError, ValueError, KeyError) as error:
         raise ScanError(f"{path}: cannot be read as a tomogram ({error})") from error
     if values.ndim != 3:
         raise ScanError(f"{path}: holds an array of {values.shape}, expected three dimensions")
@@ -111,6 +108,8 @@ def _known_suffix(path: str | os.PathLike[str]) -> str:
 
 
 def _write_hdf5(tomogram: xr.DataArray, path: Path) -> None:
+    import h5py
+
     with h5py.File(path, "w") as file:
         dataset = file.create_dataset(NAME, data=tomogram.values)
         dataset.attrs["units"] = tomogram.attrs.get("units", UNITS)
@@ -121,11 +120,15 @@ def _write_hdf5(tomogram: xr.DataArray, path: Path) -> None:
 
 
 def _read_hdf5(path: Path) -> tuple[np.ndarray, float | None]:
+    import h5py
+
     with h5py.File(path, "r") as file:
         return file[NAME][...], file[NAME].attrs.get("voxel_size")
 
 
 def _write_tiff(tomogram: xr.DataArray, path: Path) -> None:
+    import tifffile
+
     metadata: dict[str, Any] = {"axes": "ZYX"}
     resolution: dict[str, Any] = {}
     if "voxel_size" in tomogram.attrs:
@@ -139,6 +142,8 @@ def _write_tiff(tomogram: xr.DataArray, path: Path) -> None:
 
 
 def _read_tiff(path: Path) -> tuple[np.ndarray, float | None]:
+    import tifffile
+
     with tifffile.TiffFile(path) as file:
         values = file.asarray().T
         ome = tifffile.xml2dict(file.ome_metadata) if file.ome_metadata else {}
@@ -147,12 +152,16 @@ def _read_tiff(path: Path) -> tuple[np.ndarray, float | None]:
 
 
 def _write_mrc(tomogram: xr.DataArray, path: Path) -> None:
+    import mrcfile
+
     with mrcfile.new(path, data=np.ascontiguousarray(tomogram.values.T, dtype=np.float32)) as file:
         file.set_volume()
         file.voxel_size = float(tomogram.attrs.get("voxel_size", 0.0)) * ANGSTROM
 
 
 def _read_mrc(path: Path) -> tuple[np.ndarray, float | None]:
+    import mrcfile
+
     with mrcfile.open(path, permissive=False) as file:
         return file.data.T.copy(), float(file.voxel_size.x) / ANGSTROM or None
 

@@ -15,11 +15,24 @@ from mumott_dask import align, cluster, compare, open_alignment, open_scan
 from mumott_dask.scan import read_geometry
 
 SMALL = ["--shape", "30x28", "--tilts", 3, "--rotations", 14, "--jitter", 0.5, "--jumps", 1, "--drift", 0.3]
+UNNEEDED = ("distributed", "bokeh", "matplotlib", "h5py", "tifffile", "mrcfile")
 
 
 @pytest.fixture(scope="module")
 def scan(scan_path):
     return open_scan(scan_path)
+
+
+def test_without_a_cluster_it_imports_none_and_no_format_but_the_scans(scan_path, tmp_path):
+    arguments = ["align", str(scan_path), "--output", str(tmp_path / "result.zarr"), "--iterations", "1"]
+    code = f"""
+import sys
+from mumott_dask.cli import main
+main({arguments!r}, standalone_mode=False)
+print(sorted(set({UNNEEDED!r}) & set(sys.modules)))
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "[]"
 
 
 def test_it_finds_the_true_offsets_and_says_so(command, scan, scan_path, tmp_path):
