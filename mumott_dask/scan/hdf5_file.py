@@ -19,6 +19,7 @@ from mumott_dask.errors import ScanError
 
 from .schema import NUMBER_KINDS
 
+_HEADERS = 2**18  # bytes of HDF5's cache of them
 HDF5_FAULTS = (OSError, KeyError, ValueError, TypeError, RuntimeError)
 
 
@@ -41,7 +42,16 @@ def hdf5_file(path: str | Path) -> Iterator[h5py.File]:
     except OSError as error:
         raise ScanError(f"{path}: {_opening_fault(error)}") from error
     with file:
+        _keep_little(file)
         yield file
+
+
+def _keep_little(file: h5py.File) -> None:
+    """Bound HDF5's cache of headers, which are read once: by itself it grows by 35 kB a projection."""
+    config = file.id.get_mdc_config()
+    config.set_initial_size = True
+    config.initial_size = config.min_size = config.max_size = _HEADERS
+    file.id.set_mdc_config(config)
 
 
 def _opening_fault(error: OSError) -> str:

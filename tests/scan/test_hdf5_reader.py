@@ -13,6 +13,8 @@ from scipy.spatial.transform import Rotation
 
 from mumott_dask import ScanError, open_scan
 from mumott_dask.scan import write_scan
+from mumott_dask.scan.hdf5_file import hdf5_file
+from mumott_dask.scan.mumott_headers import projection_header, projection_names
 
 
 def write_file(path, tree):
@@ -258,3 +260,11 @@ def test_what_overflows_float32_counts_as_infinite(tmp_path):
     tree = {f"projections/{i}/diode": np.full((2, 2), 10.0 ** (38 + i)) for i in range(2)}
     with pytest.raises(ScanError, match="projection 1: 'diode' holds 4 NaN or infinite"):
         open_scan(write_file(tmp_path / "scan.h5", tree))
+
+
+def test_headers_that_were_read_are_let_go(tmp_path):
+    path = write_file(tmp_path / "many.h5", tutorial(count=200))
+    with hdf5_file(path) as file:
+        for name in projection_names(file):
+            projection_header(file, name, True)
+        assert file.id.get_mdc_size()[2] <= 2**18  # bytes; by itself HDF5 keeps them all
