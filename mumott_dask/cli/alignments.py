@@ -155,11 +155,17 @@ def align_command(
     check_suffix(path, ".zarr")
     check_new(path, overwrite or is_unfinished(path), scan)
     with working_on(workplace, backend == "gpu") as capacity:
-        opened = opened_scan(scan, capacity, chunks)
+        whole = capacity is None and chunks is None
+        opened = opened_scan(scan, capacity, "auto" if whole else chunks)
         began = time.monotonic()
         with watch_alignment(name=Path(scan).name, show=not quiet) as watch:
             result = align(
-                opened, backend=backend, checkpoint=path, overwrite=overwrite, watch=watch, **settings
+                scan if whole else opened,  # what it has read of a path, it lets go as soon as it can
+                backend=backend,
+                checkpoint=path,
+                overwrite=overwrite,
+                watch=watch,
+                **settings,
             )
         took = time.monotonic() - began
     rows = [("alignment", str(path)), *summaries.alignment_summary(result)]
