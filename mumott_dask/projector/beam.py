@@ -19,7 +19,7 @@ from mumott_dask.scan.schema import detector_shape, volume_shape
 from .rays import LandingParameters, RayParameters, landing_parameters, ray_parameters
 
 LEAST_BATCH = 4 * 2**20
-"""Bytes of images that are worth a batch, however small the volume."""
+"""Bytes of one image of each projection that are worth a batch, however small the volume."""
 
 
 @dataclass(frozen=True)
@@ -109,8 +109,8 @@ class ParallelBeam:
 
         What is made of images on the way stays small, and laying out the volume anew costs next to nothing.
         """
-        image, volume = (4 * math.prod(shape) for shape in (self.detector_shape, self.volume_shape))
-        at_once = max(1, max(volume, LEAST_BATCH) // max(1, image))
+        volume, image = 4 * math.prod(self.volume_shape), 4 * images * math.prod(self.detector_shape)
+        at_once = max(1, max(volume, images * LEAST_BATCH) // max(1, image))
         for first in range(0, len(self), at_once):
             some = slice(first, min(first + at_once, len(self)))
             yield some, self if at_once >= len(self) else self[some]
