@@ -14,6 +14,7 @@ from mumott_dask.errors import ScanError
 from mumott_dask.measured import Signal
 from mumott_dask.reconstruction import tomogram_array
 from mumott_dask.scan.zarr_store import open_dataset, write_dataset
+from mumott_dask.versions import versions
 
 from .records import TRUSTED, AlignmentStep
 
@@ -66,6 +67,7 @@ def alignment_dataset(
             "converged": converged,
             "reason": reason,
             "version": __version__,
+            "versions": versions(),
             "source": scan.attrs.get("source", ""),
         },
     )

@@ -2,41 +2,26 @@
 
 from __future__ import annotations
 
-import platform
 import shutil
 import socket
 import subprocess
 from datetime import UTC, datetime
 from functools import cache
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 import mumott_dask
-from mumott_dask._version import __version__
-
-_PACKAGES = ("dask", "distributed", "h5py", "numba", "numpy", "scikit-image", "scipy", "xarray", "zarr")
+from mumott_dask.versions import versions
 
 
 def provenance() -> dict[str, Any]:
     """Versions of Python and packages, the commit where it is known, host and date (UTC)."""
     return {
-        "versions": dict(_versions()),
+        "versions": versions(),
         "commit": _commit(),
         "host": socket.gethostname(),
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
     }
-
-
-@cache
-def _versions() -> dict[str, str]:
-    found = {"mumott_dask": __version__, "python": platform.python_version()}
-    for package in _PACKAGES:
-        try:
-            found[package] = version(package)
-        except PackageNotFoundError:
-            found[package] = ""
-    return found
 
 
 @cache

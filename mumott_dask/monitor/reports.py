@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import io
-import platform
 from collections.abc import Callable
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -20,10 +18,9 @@ _INK = "#12ab34"  # of text and frames where they are drawn; the reader's browse
 _COLOURED = ("text.color", "axes.edgecolor", "axes.labelcolor", "xtick.color", "ytick.color")
 _SETTINGS = (
     *("method", "directions", "gauge", "window", "variable", "background", "refine_angles"),
-    *("refine_geometry", "iterations", "tolerance", "excluded", "fixed", "source", "version"),
+    *("refine_geometry", "iterations", "tolerance", "excluded", "fixed", "source"),
 )
 _UNDATED = {"Date": None, "Creator": None}
-_LIBRARIES = ("dask", "distributed", "numba", "numpy", "xarray", "zarr")
 
 
 class Figure(NamedTuple):
@@ -193,7 +190,7 @@ def _timing(result: xr.Dataset) -> list[list[str]]:
 def _settings(result: xr.Dataset) -> list[tuple[str, str]]:
     shown = [(name, result.attrs[name]) for name in _SETTINGS if name in result.attrs]
     rows = [(name.replace("_", " "), str(value)) for name, value in shown if not _empty(value)]
-    return [*rows, ("Python", platform.python_version()), *((name, version(name)) for name in _LIBRARIES)]
+    return [*rows, *result.attrs.get("versions", {}).items()]
 
 
 def _empty(value: Any) -> bool:

@@ -36,8 +36,8 @@ def test_it_tells_what_was_found(html, result):
         for row in re.findall(r"</td><td class=\"number\">\d+</td><td class=\"number\">([\d.]+)<", html)
     )
     assert taken == pytest.approx(float(result["seconds"].sum()), abs=0.2)
-    for library in ("numpy", "dask"):
-        assert f"<th>{library}</th>" in html
+    for library in ("numpy", "mumott_dask"):
+        assert f"<tr><th>{library}</th><td>{result.attrs['versions'][library]}</td>" in html
 
 
 def test_every_picture_has_words(html):
