@@ -15,8 +15,7 @@ import numpy as np
 import zarr
 from numpy.typing import NDArray
 
-from mumott_dask.monitor.figures import COLOURS
-from mumott_dask.monitor.markup import png
+from mumott_dask.monitor.markup import COLOURS, png
 from mumott_dask.monitor.pictures import volume_picture
 from mumott_dask.monitor.reports import template
 from mumott_dask.words import listed

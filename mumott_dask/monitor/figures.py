@@ -11,10 +11,8 @@ from bokeh.plotting import figure
 from bokeh.themes import Theme
 
 from .events import Numbers
+from .markup import COLOURS
 from .runs import History, Run
-
-COLOURS = {"j": "#1f8bd0", "k": "#e0661b"}
-"""Blue and vermilion, of a brightness that shows on white and on black."""
 
 _GREY = "#858b94"  # as readable on white as on black
 _WRONG = "#d6336c"

@@ -8,13 +8,15 @@ from functools import cache
 from html import escape
 from typing import Literal
 
-import colorcet
 import numpy as np
 from numpy.typing import NDArray
 
 from .pictures import Compared, Picture
 
 Palette = Literal["gouldian", "coolwarm"]
+
+COLOURS = {"j": "#1f8bd0", "k": "#e0661b"}
+"""Blue and vermilion, of a brightness that shows on white and on black."""
 
 STYLE = """
 .bk-clearfix { display: block; width: 100%; }
@@ -115,9 +117,15 @@ def slice_html(volume: Picture, sides: tuple[int, ...], normal: str, share: floa
 
 @cache
 def _colours(palette: Palette) -> bytes:
-    return b"".join(bytes.fromhex(colour.removeprefix("#")) for colour in colorcet.palette[palette])
+    return b"".join(bytes.fromhex(colour.removeprefix("#")) for colour in _hexadecimal(palette))
 
 
 @cache
 def _gradient(palette: Palette) -> str:
-    return ", ".join(colorcet.palette[palette][::15] + colorcet.palette[palette][-1:])
+    return ", ".join(_hexadecimal(palette)[::15] + _hexadecimal(palette)[-1:])
+
+
+def _hexadecimal(palette: Palette) -> list[str]:
+    import colorcet  # which brings matplotlib
+
+    return list(colorcet.palette[palette])
