@@ -148,14 +148,17 @@ def corners(typing, flat, base, at, n):  # type: ignore[no-untyped-def]
     return types.UniTuple(floats, 4)(flat, types.int64, at, types.int64), lower
 
 
-def _adding(count: int) -> Any:
-    """The function that adds eight samples of `count` blocks of four channels to their totals.
+def _adding(count: int, width: int) -> Any:
+    """The function that adds eight samples of `count` blocks of `width` channels to their totals.
 
-    A block's total is eight numbers, whose halves are to be added at last, in ``totals[t]`` and on. Each of
-    ``at[n]`` and on is a sample, as each lane of `fa` and `fb`: its corners are the two neighbours from
-    ``flat[base + at[n]]`` on, and the two that lie `stride` further on; those of the next block lie `step`
-    further on. Weights and totals stay in registers for all blocks. Not checked.
+    A block's total is twice as many numbers, whose halves are to be added at last, in ``totals[t]`` and on.
+    Each of ``at[n]`` and on is a sample, as each lane of `fa` and `fb`: its corners are the two neighbours
+    from ``flat[base + at[n]]`` on, and the two that lie `stride` further on; those of the next block lie
+    `step` further on. Weights and totals stay in registers for all blocks. Not checked.
+
+    Neighbours come in loads of eight numbers: longer ones would cross a line of the cache every other time.
     """
+    loads = 2 * width // LANES
 
     @intrinsic
     def add(typing, totals, t, flat, base, step, at, n, stride, fa, fb):  # type: ignore[no-untyped-def]
@@ -163,20 +166,27 @@ def _adding(count: int) -> Any:
             totals, t, flat, base, step, at, n, stride, fa, fb = args
             start = _address(context, builder, sig.args[2], flat, base)
             total = _address(context, builder, sig.args[0], totals, t)
-            places = [builder.gep(total, [_INT(LANES * b)]) for b in range(count)]
+            places = [builder.gep(total, [_INT(LANES * part)]) for part in range(count * loads)]
             near_sums = [_loaded(builder, place, _FLOATS) for place in places]
-            far_sums = [ir.Constant(_FLOATS, [0.0] * LANES)] * count  # apart: additions wait less
+            far_sums = [ir.Constant(_FLOATS, [0.0] * LANES)] * len(places)  # apart: additions wait less
             past = builder.fsub(ir.Constant(_FLOATS, [1.0] * LANES), fb)
             for i, offset in enumerate(_offsets(builder, _address(context, builder, sig.args[5], at, n))):
-                along = _picked(builder, past, fb, [i] * 4 + [i + LANES] * 4)
-                far_weight = builder.fmul(along, _picked(builder, fa, fa, [i] * LANES))
-                near_weight = builder.fsub(along, far_weight)
-                for b in range(count):
-                    near = _loaded(builder, builder.gep(start, [offset]), _FLOATS)
-                    far = _loaded(builder, builder.gep(start, [builder.add(offset, stride)]), _FLOATS)
-                    near_sums[b] = builder.fadd(near_sums[b], builder.fmul(near_weight, near))
-                    far_sums[b] = builder.fadd(far_sums[b], builder.fmul(far_weight, far))
-                    offset = builder.add(offset, step)
+                far_share = _picked(builder, fa, fa, [i] * LANES)
+                beside = [i] * width + [i + LANES] * width
+                along = [
+                    _picked(builder, past, fb, beside[p : p + LANES]) for p in range(0, 2 * width, LANES)
+                ]
+                far_weights = [builder.fmul(weight, far_share) for weight in along]
+                near_weights = list(map(builder.fsub, along, far_weights))
+                for part in range(count * loads):
+                    p = part % loads
+                    here = builder.add(offset, offset.type(p * LANES))
+                    near = _loaded(builder, builder.gep(start, [here]), _FLOATS)
+                    far = _loaded(builder, builder.gep(start, [builder.add(here, stride)]), _FLOATS)
+                    near_sums[part] = builder.fadd(near_sums[part], builder.fmul(near_weights[p], near))
+                    far_sums[part] = builder.fadd(far_sums[part], builder.fmul(far_weights[p], far))
+                    if p == loads - 1:
+                        offset = builder.add(offset, step)
             for place, near, far in zip(places, near_sums, far_sums, strict=True):
                 _stored(builder, place, builder.fadd(near, far))
             return context.get_dummy_value()
@@ -187,7 +197,8 @@ def _adding(count: int) -> Any:
     return add
 
 
-add_block, add_four_blocks = _adding(1), _adding(4)
+add_few = _adding(1, 4)
+add_block, add_two_blocks, add_three_blocks, add_four_blocks = (_adding(count, 8) for count in (1, 2, 3, 4))
 
 
 @intrinsic

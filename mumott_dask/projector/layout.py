@@ -27,20 +27,21 @@ def pairs(images: NDArray[Any]) -> Floats:
     return laid_out
 
 
-CHANNELS = 4
-"""Channels that lie side by side."""
+CHANNELS, FEW = 8, 4
+"""Channels that lie side by side; where there are no more than a few, so many."""
 
 
 def blocks(images: NDArray[Any]) -> Floats:
-    """Images (n, a, b, channel) as (block, n + 1, a + 3, b + 3, 4) in a border of zeros.
+    """Images (n, a, b, channel) as (block, n + 1, a + 3, b + 3, width) in a border of zeros; width is 8 or 4.
 
     The border is one pixel before and two after, and a whole image after the last.
     """
     count, side_a, side_b, channels = images.shape
-    number = -(-channels // CHANNELS)
-    laid_out = np.zeros((number, count + 1, side_a + 3, side_b + 3, CHANNELS), np.float32)
+    width = CHANNELS if channels > FEW else FEW
+    number = -(-channels // width)
+    laid_out = np.zeros((number, count + 1, side_a + 3, side_b + 3, width), np.float32)
     for block in range(number):
-        part = images[..., block * CHANNELS : (block + 1) * CHANNELS]
+        part = images[..., block * width : (block + 1) * width]
         laid_out[block, :-1, 1:-2, 1:-2, : part.shape[-1]] = part
     return laid_out
 

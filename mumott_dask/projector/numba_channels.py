@@ -1,7 +1,7 @@
 """Forward and adjoint kernels on NumPy arrays of several channels, compiled by numba.
 
 Like `numba_cpu`, but a lane is a sample of one ray or one voxel: its place and weights are computed once for
-all channels, which lie in blocks of four (`layout.blocks`).
+all channels, which lie in blocks of eight, or of four where there are no more (`layout.blocks`).
 """
 
 from __future__ import annotations
@@ -10,8 +10,21 @@ import numba
 import numpy as np
 
 from .compiling import OPTIONS
-from .lanes import LANES, add_block, add_four_blocks, as_floats, clamped, counting, load, store, whole
-from .layout import CHANNELS
+from .lanes import (
+    LANES,
+    add_block,
+    add_few,
+    add_four_blocks,
+    add_three_blocks,
+    add_two_blocks,
+    as_floats,
+    clamped,
+    counting,
+    load,
+    store,
+    whole,
+)
+from .layout import FEW
 from .numba_cpu import CACHED
 from .rays import position, reach
 
@@ -29,11 +42,11 @@ SLAB = 8 * 2**20
 
 
 @numba.njit(inline="always")
-def _place(n, image, size, a, b, end_a, end_b, stride, at, fractions):  # type: ignore[no-untyped-def]
+def _place(n, image, size, a, b, end_a, end_b, stride, width, at, fractions):  # type: ignore[no-untyped-def]
     """Note as number n where to find the corners of samples at (a, b), each in another image."""
     a, b = clamped(a, np.float32(0), end_a), clamped(b, np.float32(0), end_b)
     ia, ib = whole(a), whole(b)
-    store(at, n * LANES, image * size + (ia * stride + ib * np.int32(CHANNELS)))
+    store(at, n * LANES, image * size + (ia * stride + ib * width))
     store(fractions[0], n * LANES, a - as_floats(ia))
     store(fractions[1], n * LANES, b - as_floats(ib))
 
@@ -45,26 +58,48 @@ def _images(last):  # type: ignore[no-untyped-def]
 
 
 @numba.njit(inline="always")
-def _add(n, totals, t, count, flat, base, size, stride, at, fractions):  # type: ignore[no-untyped-def]
+def _add(n, totals, t, count, width, flat, base, size, stride, at, fractions):  # type: ignore[no-untyped-def]
     """Add the samples noted as number n to the totals of `count` blocks, from ``totals[t]`` on."""
-    fa, fb = load(fractions[0], n * LANES), load(fractions[1], n * LANES)
-    if count == GROUP:
-        add_four_blocks(totals, t, flat, base, size, at, n * LANES, stride, fa, fb)
+    fa, fb, place = load(fractions[0], n * LANES), load(fractions[1], n * LANES), n * LANES
+    if width == FEW:
+        add_few(totals, t, flat, base, size, at, place, stride, fa, fb)
+    elif count == 4:
+        add_four_blocks(totals, t, flat, base, size, at, place, stride, fa, fb)
+    elif count == 3:
+        add_three_blocks(totals, t, flat, base, size, at, place, stride, fa, fb)
+    elif count == 2:
+        add_two_blocks(totals, t, flat, base, size, at, place, stride, fa, fb)
     else:
-        for block in range(count):
-            place, first = t + block * LANES, base + block * size
-            add_block(totals, place, flat, first, size, at, n * LANES, stride, fa, fb)
+        add_block(totals, t, flat, base, size, at, place, stride, fa, fb)
+
+
+@numba.njit(inline="always")
+def _write(sums, place, channels, totals, t, count, width, scale, begin):  # type: ignore[no-untyped-def]
+    """Put the totals of `count` blocks, from ``totals[t]`` on, into `channels` of ``sums[place]`` and on.
+
+    They are scaled, and added to what is there unless these are the first.
+    """
+    for block in range(count):
+        near, here, left = t + block * 2 * width, place + block * width, channels - block * width
+        if width == LANES and left >= LANES:
+            total = (load(totals, near) + load(totals, near + width)) * scale
+            store(sums, here, load(sums, here) + total if begin else total)
+        else:
+            for c in range(min(left, width)):
+                before = sums[here + c] if begin else np.float32(0)
+                sums[here + c] = before + (totals[near + c] + totals[near + width + c]) * scale
 
 
 @numba.njit(nogil=True, **OPTIONS)
 def _forward_rows(tile, blocks, channel, begin, numbers, first, second, step, out):  # type: ignore[no-untyped-def]
-    """Line sums of `blocks` (block, slice, a, b, 4) along some rows of the projections `numbers` of `out`.
+    """Line sums of `blocks` (block, slice, a, b, width) along some rows of projections `numbers` of `out`.
 
     They are added to those of the slices before, if there are any: `begin` is the number of the first here.
     Some slices at a time for all rays of the tile: neighbours read the same voxels while they are at hand.
     """
     flat = blocks.reshape(-1)
-    stride = np.int32(blocks.shape[3] * CHANNELS)
+    width = blocks.shape[4]
+    stride = np.int32(blocks.shape[3] * width)
     size = np.int32(blocks.shape[2] * stride)
     block_size = blocks.shape[1] * np.int64(size)
     end_a, end_b = np.float32(blocks.shape[2] - 2), np.float32(blocks.shape[3] - 2)
@@ -74,8 +109,8 @@ def _forward_rows(tile, blocks, channel, begin, numbers, first, second, step, ou
     starts, within = np.empty((2, rays), np.float32), np.empty((2, rays), np.int64)
     at, fractions = np.empty(columns * LANES, np.int32), np.empty((2, columns * LANES), np.float32)
     crossing = np.empty(columns, np.int64)
-    count, width = blocks.shape[0], blocks.shape[0] * LANES
-    totals = np.zeros(rays * width, np.float32)
+    count, span = blocks.shape[0], blocks.shape[0] * 2 * width
+    totals = np.zeros(rays * span, np.float32)
     for ray in range(rays):
         j, k = np.float32(j0 + ray // columns), np.float32(ray % columns)
         a0 = position(position(first[n, 0] + np.float32(1), first[n, 1], j), first[n, 2], k)
@@ -91,37 +126,37 @@ def _forward_rows(tile, blocks, channel, begin, numbers, first, second, step, ou
                 if within[0, ray] < s + LANES and s < within[1, ray]:
                     a = position(starts[0, ray], first[n, 3], places)
                     b = position(starts[1, ray], second[n, 3], places)
-                    _place(seen, images, size, a, b, end_a, end_b, stride, at, fractions)
+                    _place(seen, images, size, a, b, end_a, end_b, stride, np.int32(width), at, fractions)
                     crossing[seen] = ray
                     seen += 1
             for i in range(seen):
-                t, base = crossing[i] * width, s * np.int64(size)
-                _add(i, totals, t, count, flat, base, block_size, stride, at, fractions)
+                t, base = crossing[i] * span, s * np.int64(size)
+                _add(i, totals, t, count, width, flat, base, block_size, stride, at, fractions)
+    sums, channels = out.reshape(-1), out.shape[3]
+    first_pixel = (n * out.shape[1] + j0) * np.int64(columns)
     for ray in range(rays):
-        image = out[n, j0 + ray // columns, ray % columns, channel:]
-        for c in range(min(len(image), count * CHANNELS)):
-            place = ray * width + c // CHANNELS * LANES + c % CHANNELS
-            before = image[c] if begin else np.float32(0)
-            image[c] = before + (totals[place] + totals[place + CHANNELS]) * step[n]
+        place, t = (first_pixel + ray) * channels + channel, ray * span
+        _write(sums, place, channels - channel, totals, t, count, width, step[n], begin)
 
 
 @numba.njit(nogil=True, **OPTIONS)
 def _adjoint_tile(tile, blocks, channel, landing_j, landing_k, out):  # type: ignore[no-untyped-def]
-    """Add what lands on `blocks` (block, image, j, k, 4) to one tile of columns of `out` (x, y, z, channel).
+    """Add what lands on `blocks` (block, image, j, k, width) to a tile of columns of `out`.
 
     Some images at a time for all voxels of the tile: neighbours land on the same pixels while they are at
     hand. Landing parameters beyond the last image move all into the border.
     """
     flat = blocks.reshape(-1)
     images = blocks.shape[1] - 1
-    stride = np.int32(blocks.shape[3] * CHANNELS)
+    width = blocks.shape[4]
+    stride = np.int32(blocks.shape[3] * width)
     size = np.int32(blocks.shape[2] * stride)
     block_size = blocks.shape[1] * np.int64(size)
     j_end, k_end = np.float32(blocks.shape[2] - 2), np.float32(blocks.shape[3] - 2)
-    heights = out.shape[2]
+    heights, channels, sums = out.shape[2], out.shape[3], out.reshape(-1)
     at, fractions = np.empty(heights * LANES, np.int32), np.empty((2, heights * LANES), np.float32)
-    count, width = blocks.shape[0], blocks.shape[0] * LANES
-    totals = np.empty(heights * width, np.float32)
+    count, span = blocks.shape[0], blocks.shape[0] * 2 * width
+    totals = np.empty(heights * span, np.float32)
     across = tiles_across(out.shape[1])
     x0, y0 = tile // across * TILE, tile % across * TILE
     # A little more than stay at hand: every pass over the tile costs as much as some images.
@@ -139,15 +174,26 @@ def _adjoint_tile(tile, blocks, channel, landing_j, landing_k, out):  # type: ig
                 for z in range(heights):
                     j = position(j_line, j_by_z, np.float32(z)) + np.float32(1)
                     k = position(k_line, k_by_z, np.float32(z)) + np.float32(1)
-                    _place(z, here, size, j, k, j_end, k_end, stride, at, fractions)
+                    _place(z, here, size, j, k, j_end, k_end, stride, np.int32(width), at, fractions)
                 for z in range(heights):
                     base = n * np.int64(size)
-                    _add(z, totals, z * width, count, flat, base, block_size, stride, at, fractions)
+                    _add(
+                        z,
+                        totals,
+                        z * span,
+                        count,
+                        width,
+                        flat,
+                        base,
+                        block_size,
+                        stride,
+                        at,
+                        fractions,
+                    )
+            voxel = (x * out.shape[1] + y) * np.int64(heights)
             for z in range(heights):
-                voxel = out[x, y, z, channel:]
-                for c in range(min(len(voxel), count * CHANNELS)):
-                    place = z * width + c // CHANNELS * LANES + c % CHANNELS
-                    voxel[c] += totals[place] + totals[place + CHANNELS]
+                place, t = (voxel + z) * channels + channel, z * span
+                _write(sums, place, channels - channel, totals, t, count, width, np.float32(1), 1)
 
 
 @numba.njit(inline="always")
@@ -167,7 +213,7 @@ def tiles_across(side):  # type: ignore[no-untyped-def]
 def forward_threaded(blocks, begin, numbers, first, second, step, out):  # type: ignore[no-untyped-def]
     """Line sums of `blocks` into the projections `numbers` of `out`, on all threads; see `_forward_rows`."""
     for block in range(0, len(blocks), GROUP):
-        some, channel = blocks[block : block + GROUP], block * CHANNELS
+        some, channel = blocks[block : block + GROUP], block * blocks.shape[4]
         for tile in numba.prange(len(numbers) * tiles_across(out.shape[1])):
             _forward_rows(np.int64(tile), some, channel, begin, numbers, first, second, step, out)
 
@@ -176,7 +222,7 @@ def forward_threaded(blocks, begin, numbers, first, second, step, out):  # type:
 def forward_serial(blocks, begin, numbers, first, second, step, out):  # type: ignore[no-untyped-def]
     """Line sums of `blocks` into the projections `numbers` of `out`, in one thread; see `_forward_rows`."""
     for block in range(0, len(blocks), GROUP):
-        some, channel = blocks[block : block + GROUP], block * CHANNELS
+        some, channel = blocks[block : block + GROUP], block * blocks.shape[4]
         for tile in range(len(numbers) * tiles_across(out.shape[1])):
             _forward_rows(tile, some, channel, begin, numbers, first, second, step, out)
 
@@ -185,7 +231,7 @@ def forward_serial(blocks, begin, numbers, first, second, step, out):  # type: i
 def adjoint_threaded(blocks, landing_j, landing_k, out):  # type: ignore[no-untyped-def]
     """Add what lands on `blocks` to `out`, over all threads."""
     for block in range(0, len(blocks), GROUP):
-        some, channel = blocks[block : block + GROUP], block * CHANNELS
+        some, channel = blocks[block : block + GROUP], block * blocks.shape[4]
         for tile in numba.prange(tiles_across(out.shape[0]) * tiles_across(out.shape[1])):
             _adjoint_tile(np.int64(tile), some, channel, landing_j, landing_k, out)
 
@@ -194,6 +240,6 @@ def adjoint_threaded(blocks, landing_j, landing_k, out):  # type: ignore[no-unty
 def adjoint_serial(blocks, landing_j, landing_k, out):  # type: ignore[no-untyped-def]
     """Add what lands on `blocks` to `out`, in one thread."""
     for block in range(0, len(blocks), GROUP):
-        some, channel = blocks[block : block + GROUP], block * CHANNELS
+        some, channel = blocks[block : block + GROUP], block * blocks.shape[4]
         for tile in range(tiles_across(out.shape[0]) * tiles_across(out.shape[1])):
             _adjoint_tile(tile, some, channel, landing_j, landing_k, out)
