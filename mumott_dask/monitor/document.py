@@ -36,6 +36,7 @@ SHARE = 0.01
 """Of the scheduler's time that all pages together may take to be drawn."""
 
 _SOONEST = 0.5  # seconds between two drawings of a page
+_AT_AN_END = 2.0  # the same where its run has ended, for each page that is open
 _SENDING = 2.0  # times what filling the plots takes, that it takes to send them off as well
 _SLIDER = {
     "start": 0,
@@ -92,7 +93,9 @@ class Page:
         self._run = runs.get(chosen)
         self._asked = self._run is not None
         self._label: int | None = None
-        self._waiting, self._due = False, 0.0
+        self._next: Any = None  # the drawing that waits
+        self._drawn: float | None = None  # when it was drawn last
+        self._due = 0.0
         self._status = Div(name="status", sizing_mode="stretch_width")
         self._stop = Button(name="stop", label="Stop after this iteration", button_type="danger", width=220)
         self._stop.on_click(self._ask_to_stop)
@@ -119,21 +122,28 @@ class Page:
 
     def wake(self, run: Run) -> None:
         """Draw the page anew before long, since a run has changed."""
-        if self._waiting:
-            return
-        self._waiting = True
-        wait = 0.0 if run.ended else max(0.0, self._due - time.monotonic())
-        self._document.add_timeout_callback(self.draw, int(1000 * wait))
+        due = self._due
+        if run is self._run and run.ended and self._drawn is not None:
+            due = min(due, self._drawn + _AT_AN_END * self._runs.watched)
+            if self._next is not None:
+                self._document.remove_timeout_callback(self._next)
+                self._next = None
+        if self._next is None:
+            wait = max(0.0, due - time.monotonic())
+            self._next = self._document.add_timeout_callback(self.draw, int(1000 * wait))
 
     def draw(self) -> None:
         """Show how things stand."""
-        began = time.thread_time()
-        self._waiting = False
+        began, first = time.thread_time(), self._drawn is None
+        self._next = None
         self._follow()
         self._show_runs()
         self._show_run()
         took = _SENDING * (time.thread_time() - began) * self._runs.watched
-        self._due = time.monotonic() + max(_SOONEST, took / SHARE)
+        self._drawn = time.monotonic()
+        self._due = self._drawn + (
+            _SOONEST if first else max(_SOONEST, took / SHARE)
+        )  # it loads what it needs
 
     def _follow(self) -> None:
         """Go on to the next run where the one that is shown has ended, unless somebody has asked for it."""
