@@ -27,7 +27,7 @@ from bokeh.models import (
 from mumott_dask.words import duration, listed
 
 from .figures import THEME, Convergence, Offsets
-from .markup import STYLE, compared_html, slice_html
+from .markup import STYLE, compared_html, load_palettes, slice_html
 from .runs import Run, Runs
 
 Steer = Callable[..., None]
@@ -62,6 +62,7 @@ def alignment_document(
         Of the dashboard's templates; empty for a page by itself.
     document : bokeh Document
     """
+    load_palettes()  # or the first drawing would, and be taken for a slow one
     context = document.session_context
     asked = context.request.arguments.get("run", [b""]) if context else [b""]
     page = Page(runs, steer, document, asked[0].decode(errors="replace"))
@@ -134,16 +135,14 @@ class Page:
 
     def draw(self) -> None:
         """Show how things stand."""
-        began, first = time.thread_time(), self._drawn is None
+        began = time.thread_time()
         self._next = None
         self._follow()
         self._show_runs()
         self._show_run()
         took = _SENDING * (time.thread_time() - began) * self._runs.watched
         self._drawn = time.monotonic()
-        self._due = self._drawn + (
-            _SOONEST if first else max(_SOONEST, took / SHARE)
-        )  # it loads what it needs
+        self._due = self._drawn + max(_SOONEST, took / SHARE)
 
     def _follow(self) -> None:
         """Go on to the next run where the one that is shown has ended, unless somebody has asked for it."""

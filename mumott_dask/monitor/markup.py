@@ -6,7 +6,7 @@ import io
 from base64 import b64encode
 from functools import cache
 from html import escape
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -113,6 +113,13 @@ def slice_html(volume: Picture, sides: tuple[int, ...], normal: str, share: floa
     place = ((number + 0.5) / len(turned) - 0.5) * sides["xyz".index(normal)]
     words = f"tomogram at {normal} = {place:+.1f} pixel from its middle, {across} across and {up} up"
     return image_html(volume, turned[number][::-1], words)
+
+
+def load_palettes() -> None:
+    """Import what pictures need, and look the palettes up."""
+    png(np.zeros((1, 1), np.uint8))
+    for palette in get_args(Palette):
+        _gradient(palette)
 
 
 @cache
