@@ -32,6 +32,8 @@ _ROOM = 0.1  # of the workers' memory, for images that are made at once
 
 _PROCESS, _numbers = uuid4().hex, count()
 
+_STEP = "elementwise"  # what its results are called
+
 BATCH, BATCH_BYTES = 16, 2**20
 """Projections of a NumPy stack that are worked on at a time, at most: what is made on the way stays small."""
 
@@ -60,7 +62,7 @@ def _to_fetch(array: da.Array) -> Any:
 
 def keep_on_workers(*arrays: Any) -> tuple[Any, ...]:
     """Chunked arrays computed once and held where they belong (see `placement`); others as they are."""
-    chunked = [array for array in arrays if is_chunked(array)]
+    chunked = [array for array in arrays if is_chunked(array) and not _is_held(array)]
     if not chunked:
         return arrays
     if placement.client() is None:
@@ -73,7 +75,17 @@ def keep_on_workers(*arrays: Any) -> tuple[Any, ...]:
         wanted = _optimized(chunked)
         with placement.pinning(places), config.set({_LARGE: "1TiB"}):
             held = iter(persist(*wanted, optimize_graph=False))
-    return tuple(next(held) if is_chunked(array) else array for array in arrays)
+    made = {array.name: each for array, each in zip(chunked, held, strict=True)}
+    return tuple(made.get(array.name, array) if is_chunked(array) else array for array in arrays)
+
+
+def _is_held(array: da.Array) -> bool:
+    """Whether workers hold or make all of its blocks, and the graph is of them alone."""
+    layers = array.dask.layers.values()
+    return all(
+        isinstance(layer, MaterializedLayer) and all(isinstance(node, TaskRef) for node in layer.values())
+        for layer in layers
+    )
 
 
 def keep_images(*arrays: Any) -> tuple[Any, ...]:
@@ -101,14 +113,14 @@ def _optimized(arrays: Sequence[da.Array]) -> list[da.Array]:
 def elementwise(function: Callable[..., tuple[Any, ...]], count: int, *arrays: Any) -> tuple[Any, ...]:
     """As many arrays as said from ``function(*arrays)``; of chunked ones block by block, in one task each.
 
-    A block that one task is still to make, a sum say, is made within the tasks that need it: that costs less
-    than to wait for the scheduler once more.
+    Where a worker may make several of them, it makes the first one first. A block that one task is still to
+    make, a sum say, is made within the tasks that need it: that costs less than to wait for the scheduler.
 
     Parameters
     ----------
     function : callable
-        Gives a tuple of arrays of the shape and the type of its first argument. It may change its arguments:
-        tasks hand it copies.
+        Gives a tuple of arrays of the shape and the type of its first argument. It may change its arguments
+        but the last: tasks hand it copies of what others may need.
     count : int
         The length of the tuple.
     *arrays : arrays
@@ -117,29 +129,38 @@ def elementwise(function: Callable[..., tuple[Any, ...]], count: int, *arrays: A
     first = arrays[0]
     if not is_chunked(first):
         return function(*arrays)
-    results = []
+    results, owners = [], placement.owners(first.numblocks[0])
     for n in range(count):
-        name = new_name("elementwise")
+        name = new_name(_STEP)
         layer: dict[Any, GraphNode] = {}
         for index in np.ndindex(first.numblocks):
             keys = [(array.name, *index) for array in arrays]
-            task = Task((name, *index), _nth, n, function, *map(TaskRef, keys))
-            within = [node for each in zip(arrays, keys, strict=True) if (node := _to_be_made(*each))]
+            made = [_to_be_made(*each) for each in zip(arrays, keys, strict=True)]
+            within = [node for node in made if node]
+            shared = [i for i, node in enumerate(made[:-1]) if not node]
+            task = Task((name, *index), _nth, n, function, shared, *map(TaskRef, keys))
             layer[name, *index] = Task.fuse(*within, task) if within else task
+        pins = placement.pinned({key: owners[key[1]] for key in layer}) | {"priority": int(n == 0)}
         graph = HighLevelGraph.from_collections(name, layer, dependencies=arrays)
+        graph.layers[name].annotations = pins
         results.append(da.Array(graph, name, first.chunks, meta=first._meta))
     return tuple(results)
 
 
 def _to_be_made(array: da.Array, key: tuple[Any, ...]) -> Task | None:
-    """The task that makes a block, where it stands in the graph by itself."""
+    """The task that makes a block, where it stands in the graph by itself, but no earlier step's result."""
+    if array.name.startswith(_STEP):
+        return None
     layer = array.dask.layers[array.name]
     node = layer[key] if isinstance(layer, MaterializedLayer) else None
     return node if isinstance(node, Task) else None
 
 
-def _nth(n: int, function: Callable[..., tuple[Any, ...]], *blocks: Any) -> Any:
-    return function(*(block.copy() for block in devices.together(*blocks)))[n]
+def _nth(n: int, function: Callable[..., tuple[Any, ...]], shared: Sequence[int], *blocks: Any) -> Any:
+    own = list(devices.together(*blocks))
+    for i in shared:
+        own[i] = own[i].copy()
+    return function(*own)[n]
 
 
 def new_name(kind: str) -> str:
@@ -174,13 +195,14 @@ def without_past(*arrays: Any) -> tuple[Any, ...]:
 
     A scheduler knows all tasks that led to a result that is held, however many iterations ago (distributed,
     issue 809): to make it again when its worker is lost. Here it goes through this process, so that it is
-    data of the graph and needs no past; what a lost worker costs are the iterations since.
+    data of the next graph and needs no past; what a lost worker costs are the iterations since.
     """
     if placement.client() is None:
         return arrays
     values = materialise(*arrays)
-    pairs = zip(arrays, values, strict=True)
-    return keep_on_workers(*(in_slabs(v, a.chunks[0]) if is_chunked(a) else a for a, v in pairs))
+    return tuple(
+        in_slabs(v, a.chunks[0]) if is_chunked(a) else a for a, v in zip(arrays, values, strict=True)
+    )
 
 
 def in_slabs(volume: NDArray[Any], slabs: Sequence[int] | None) -> Any:
@@ -196,7 +218,9 @@ def in_slabs(volume: NDArray[Any], slabs: Sequence[int] | None) -> Any:
     layer: dict[Any, DataNode] = {
         (name, s, *rest): DataNode((name, s, *rest), part) for s, part in enumerate(parts)
     }
-    graph = HighLevelGraph.from_collections(name, layer, dependencies=())
+    owners = placement.owners(len(parts))
+    pins = placement.pinned({key: owners[key[1]] for key in layer})
+    graph = HighLevelGraph({name: MaterializedLayer(layer, annotations=pins)}, {name: set()})
     return da.Array(graph, name, (tuple(slabs), *((n,) for n in volume.shape[1:])), meta=volume[:0])
 
 

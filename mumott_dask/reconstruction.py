@@ -23,6 +23,7 @@ from .updates import accelerated_step
 Volume = NDArray[np.float32]
 
 _AGE = 10  # iterations of MITRA after which what workers hold is cut off from what it was made of
+_TOGETHER = 100  # chunks and slabs whose tasks are handed out at once: workers wait for those of more
 _SMALLEST_SUM = 0.1  # below it a ray or a voxel counts as not seen
 
 
@@ -94,6 +95,7 @@ def mitra_steps(
     nesterov_weight: float = 0.95,
     nonnegative: bool = True,
     background: int = 0,
+    every: int = 1,
 ) -> Iterator[MitraStep]:
     """Accelerated, preconditioned, projected gradient descent, without end.
 
@@ -112,6 +114,9 @@ def mitra_steps(
         Whether the tomogram is kept from going below zero.
     background : int
         Terms of a background that each image is free to hold; see `Projector.gradient`.
+    every : int
+        The number of iterations after which the state is wanted, time and again: workers do those before it
+        without asking this process.
 
     Yields
     ------
@@ -123,18 +128,21 @@ def mitra_steps(
     ahead = devices.copied(momentum) if start is None else arrays.in_slabs(devices.copied(start), slabs)
     (preconditioner,) = arrays.keep_on_workers(preconditioner)
     step = partial(accelerated_step, nesterov_weight=nesterov_weight, nonnegative=nonnegative)
+    together = max(1, _TOGETHER // (len(slabs) * data.numblocks[0])) if slabs else 1
     for number in count(1):
         gradient, loss = projector.gradient(ahead, data, weights, background)
         ahead, momentum = arrays.elementwise(step, 2, ahead, momentum, gradient, preconditioner)
         del gradient
-        ahead, momentum, loss = arrays.keep_on_workers(ahead, momentum, loss)
+        if not all(number % each for each in (every, together, _AGE)):
+            ahead, momentum, loss = arrays.keep_on_workers(ahead, momentum, loss)
+        if number % every == 0:
+            yield MitraStep(ahead + momentum, loss)
         if number % _AGE == 0:
             ahead, momentum = arrays.without_past(ahead, momentum)
-        yield MitraStep(ahead + momentum, loss)
 
 
-def iterated(steps: Iterator[MitraStep], number: int) -> MitraStep:
-    """The state after so many iterations, in memory; those before it are let go."""
+def iterated(steps: Iterator[MitraStep], number: int = 1) -> MitraStep:
+    """The last of so many states, in memory; those before it are let go."""
     for _ in range(number - 1):
         next(steps)
     return MitraStep(*arrays.materialise(*next(steps)))
@@ -209,9 +217,12 @@ def reconstruct(
     data, mask = signal_and_mask(scan, signal, projector.gpu)
     weights = sirt_weights(projector, arrays.chunk_lengths(data), mask)
     first = None if start is None else np.asarray(start, np.float32)
-    steps = mitra_steps(projector, data, weights.rays, weights.voxels, first, nesterov_weight, nonnegative)
+    every = iterations if watch is None and tolerance is None else 1
+    steps = mitra_steps(
+        projector, data, weights.rays, weights.voxels, first, nesterov_weight, nonnegative, every=every
+    )
     before = np.inf
-    for number, step in enumerate(steps, 1):
+    for number, step in zip(count(every, every), steps, strict=False):
         if watch is not None:
             watch(number, iterations, float(step.loss))
         slow = tolerance is not None and before - float(step.loss) < tolerance * before

@@ -63,8 +63,9 @@ class Aligned:
             trusting(self.weights.rays, self.weight * seen),
             self.weights.voxels / share,
             background=self.unknowns.background,
+            every=self.iterations,
         )
-        return iterated(steps, self.iterations).tomogram
+        return iterated(steps).tomogram
 
     def some(self, chosen: NDArray[np.intp]) -> Level:
         """The level of some of the projections."""

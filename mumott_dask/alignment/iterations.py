@@ -156,8 +156,9 @@ def _stage_iterations(
             weights.voxels,
             state.tomogram,
             background=unknowns.background,
+            every=stage.inner_iterations if state.done else stage.first_iterations,
         )
-        tomogram = iterated(inner, stage.inner_iterations if state.done else stage.first_iterations).tomogram
+        tomogram = iterated(inner).tomogram
         del inner, rays  # they hold volumes and images
         state = replace(state, tomogram=tomogram, iteration=state.iteration + 1, done=state.done + 1)
         systems, step = _found(here, settings, stage, state)

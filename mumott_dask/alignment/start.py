@@ -83,5 +83,5 @@ def better_start(level: Level, scan_start: Start, line: Start) -> Start:
 
 def _trial_loss(level: Level) -> float:
     weights = sirt_weights(level.projector, chunk_lengths(level.data), level.mask)
-    steps = mitra_steps(level.projector, level.data, *weights)
-    return float(iterated(steps, _TRIAL_ITERATIONS).loss)
+    steps = mitra_steps(level.projector, level.data, *weights, every=_TRIAL_ITERATIONS)
+    return float(iterated(steps).loss)

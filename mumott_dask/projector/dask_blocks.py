@@ -386,7 +386,7 @@ def _totals(*pairs: tuple[Any, Any]) -> tuple[Any, Any]:
 
 def _sum_of(n: int, first: tuple[Any, Any], *others: tuple[Any, Any]) -> Any:
     """The sum of the n-th of pairs, in a new array."""
-    total = first[n] + others[0][n] if others else first[n]
+    total = first[n] + others[0][n] if others else first[n].copy()
     for other in others[1:]:
         total += other[n]
     return total

@@ -18,22 +18,23 @@ from mumott_dask.reconstruction import mitra_steps, sirt_weights
 from mumott_dask.scan.chunk_sizes import chunk_length
 
 ITERATIONS, TURNS = 20, 5
+EVERY = 10  # iterations that are asked for at once, as the first stage of an alignment does
 WORKERS, NULL_ITERATIONS = 256, 9
 SLOWDOWN, MILLISECONDS = 1.10, 2.0
 WITHOUT_KERNELS = f"an iteration without kernels, per worker of {WORKERS}"
 
 
-def steps(scan):
+def steps(scan, every=1):
     data, mask = signal_and_mask(scan)
     projector = Projector.from_scan(scan)
     weights = sirt_weights(projector, arrays.chunk_lengths(data), mask)
-    return mitra_steps(projector, data, weights.rays, weights.voxels)
+    return mitra_steps(projector, data, weights.rays, weights.voxels, every=every)
 
 
-def seconds(found, iterations):
+def seconds(found, iterations, every=1):
     """Seconds of an iteration, of which none is waited for but the last."""
     begin = time.perf_counter()
-    *_, last = islice(found, iterations)
+    *_, last = islice(found, iterations // every)
     if arrays.is_chunked(last.tomogram):
         wait(last.tomogram)
     return (time.perf_counter() - begin) / iterations
@@ -47,12 +48,11 @@ def usual_chunks(scan):
 
 def test_two_processes_against_two_threads(figure, tutorial_scan):
     """The same iterations in turns: numba's two threads here, and two workers of one thread."""
-    here = steps(tutorial_scan)
+    here = steps(tutorial_scan, EVERY)
     with cluster.local(workers=2, threads=1, dashboard_address=None):
-        there = steps(tutorial_scan.chunk(projection=usual_chunks(tutorial_scan)))
-        seconds(here, 3), seconds(there, 3)
-
-        times = np.array([[seconds(here, ITERATIONS), seconds(there, ITERATIONS)] for _ in range(TURNS)])
+        there = steps(tutorial_scan.chunk(projection=usual_chunks(tutorial_scan)), EVERY)
+        seconds(here, EVERY, EVERY), seconds(there, EVERY, EVERY)
+        times = np.array([[seconds(each, ITERATIONS, EVERY) for each in (here, there)] for _ in range(TURNS)])
     threads, processes = np.median(times, axis=0)
     ratio = np.median(times[:, 1] / times[:, 0])
     note = f"{threads:.3f} s and {processes:.3f} s an iteration"

@@ -3,14 +3,15 @@
 from dataclasses import replace
 from itertools import islice
 
+import dask
 import numpy as np
 import pytest
 from distributed import Client, wait
 
-from mumott_dask import Projector, arrays
+from mumott_dask import Projector, arrays, reconstruction
 from mumott_dask.measured import signal_and_mask
 from mumott_dask.projector import numpy_arrays
-from mumott_dask.reconstruction import mitra_steps, sirt_weights
+from mumott_dask.reconstruction import iterated, mitra_steps, sirt_weights
 
 
 def tasks_known(dask_scheduler):
@@ -25,14 +26,17 @@ whole_and_in_slabs = pytest.mark.parametrize(
 )
 
 
-@pytest.fixture
-def steps(watched, scan, request):
-    """MITRA on chunks that have been loaded: so many of them, and so many slabs."""
-    chunks, slabs = getattr(request, "param", (8, 1))
+def mitra(scan, chunks, slabs=1, every=1):
     data, mask = signal_and_mask(scan.chunk(projection=scan.sizes["projection"] // chunks))
     projector = replace(Projector.from_scan(scan), slabs=slabs)
     weights = sirt_weights(projector, arrays.chunk_lengths(data), mask)
-    steps = mitra_steps(projector, data, weights.rays, weights.voxels)
+    return mitra_steps(projector, data, weights.rays, weights.voxels, every=every)
+
+
+@pytest.fixture
+def steps(watched, scan, request):
+    """MITRA on chunks that have been loaded: so many of them, and so many slabs."""
+    steps = mitra(scan, *getattr(request, "param", (8, 1)))
     done(islice(steps, 2))
     watched.finished(), watched.received()
     return steps
@@ -60,6 +64,28 @@ def test_what_travels_are_volumes(steps, chunks, slabs, watched, scan):
     assert 0 < sum(kinds.total() for kinds in travelled) / len(travelled) <= 5 * 2.2 * volume
     kinds = set().union(*travelled)
     assert kinds <= {"gradient-part", "slab", "elementwise", "gradient-summed"}  # the last are numbers
+
+
+def test_iterations_are_handed_out_together(watched, scan):
+    """What is asked for once in five is the same, and the client hears of nothing before it."""
+    expected = iterated(mitra(scan, 8), 5)
+    together = mitra(scan, 8, every=5)
+    watched.finished()
+    found = iterated(together)
+    kinds = watched.finished()
+    assert (kinds["gradient-part"], kinds["loss"]) == (5 * 8, 1)
+    np.testing.assert_array_equal(found.tomogram, expected.tomogram)
+    assert found.loss == expected.loss
+
+
+def test_no_update_is_made_again_within_the_next(scan, monkeypatch):
+    updates, update = [], reconstruction.accelerated_step
+    monkeypatch.setattr(
+        reconstruction, "accelerated_step", lambda *a, **named: updates.append(1) or update(*a, **named)
+    )
+    with dask.config.set(scheduler="synchronous"):
+        iterated(mitra(scan, 2, every=5))
+    assert len(updates) == 5 * 2  # for where to look next, and for the momentum
 
 
 def nothing(beam, volume, data, weights, background):
