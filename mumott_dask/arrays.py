@@ -316,6 +316,35 @@ def map_images(function: Callable[[NDArray[Any]], NDArray[Any]], images: Any) ->
     return whole.map_blocks(partial(in_batches, function), dtype=images.dtype, meta=whole._meta)
 
 
+def images_of(function: Callable[..., tuple[Any, ...]], count: int, *stacks: Any) -> tuple[Any, ...]:
+    """As many stacks of images (projection, j, k) as said, float32, from ``function(*blocks)``.
+
+    It is called a few projections at a time, in one task a chunk: what it makes on the way stays small.
+
+    Parameters
+    ----------
+    function : callable
+        Gives a tuple of so many (projection, j, k) arrays.
+    count : int
+    *stacks : (projection, j, k, segment) arrays
+        NumPy, or the first of them Dask; the others may be one segment long.
+    """
+    first = stacks[0]
+    if not is_chunked(first):
+        return tuple(in_batches(function, *stacks))
+    lengths, image = first.chunks[0], first.shape[1:3]
+    whole = [da.asarray(stack).rechunk((lengths, *stack.shape[1:])) for stack in stacks]
+    options = {"dtype": np.float32, "meta": np.empty((0,) * 4, np.float32)}
+    together = da.map_blocks(
+        partial(_side_by_side, function), *whole, chunks=(lengths, count, *image), **options
+    )
+    return tuple(together[:, n].map_blocks(np.ascontiguousarray) for n in range(count))
+
+
+def _side_by_side(function: Callable[..., tuple[Any, ...]], *blocks: Any) -> Any:
+    return in_batches(lambda *some: np.stack(function(*some), axis=1), *blocks)
+
+
 def chunks(array: Any) -> list[Any]:
     """Chunks of a Dask array along its first axis as delayed values, whole in the other axes."""
     return list(array.rechunk(dict.fromkeys(range(1, array.ndim), -1)).to_delayed().ravel())

@@ -140,10 +140,7 @@ def _segments(scan: xr.Dataset, signal: Signal) -> tuple[Any, Any]:
     if signal.segment is not None:
         one = slice(signal.segment, signal.segment + 1)
         data, weights = data[..., one], weights[..., one] if weights.shape[-1] > 1 else weights
-    valid = np.isfinite(data) & (weights > 0)
-    share = valid.mean(axis=-1, dtype=np.float32)
-    mean = np.where(valid, data, np.float32(0)).mean(axis=-1, dtype=np.float32)
-    value = mean / np.maximum(share, np.float32(0.5 / data.shape[-1]))
+    value, share = arrays.images_of(mean_and_share, 2, data, weights)
     if signal.transmission_corrected:
         transmitted, seen = _transmitted(scan)
         value = np.where(seen, value / np.where(seen, transmitted, 1), 0).astype(np.float32)
@@ -152,6 +149,14 @@ def _segments(scan: xr.Dataset, signal: Signal) -> tuple[Any, Any]:
     empty = arrays.of_each_projection(_is_flat, value, share).astype(bool)
     report_empty(empty, np.asarray(scan["projection"]))
     return arrays.keep_images(value, share * (~empty[:, None, None]).astype(np.float32))
+
+
+def mean_and_share(data: NDArray[Any], weights: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Mean over the segments that hold something, and the share of them, (projection, j, k) each."""
+    valid = np.isfinite(data) & (weights > 0)
+    share = valid.mean(axis=-1, dtype=np.float32)
+    mean = np.where(valid, data, np.float32(0)).mean(axis=-1, dtype=np.float32)
+    return mean / np.maximum(share, np.float32(0.5 / data.shape[-1])), share
 
 
 def _transmitted(scan: xr.Dataset) -> tuple[Any, Any]:

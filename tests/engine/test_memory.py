@@ -11,7 +11,7 @@ from distributed import Client
 import mumott_dask as md
 from mumott_dask import arrays, placement
 from mumott_dask.absorption import air_level, without_spikes
-from mumott_dask.measured import signal_and_mask
+from mumott_dask.measured import mean_and_share, signal_and_mask
 
 
 @pytest.fixture
@@ -61,3 +61,19 @@ def test_the_air_of_a_chunk_is_found_a_few_projections_at_a_time():
         peak = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
     assert peak < 3 * diode.nbytes
+
+
+def test_the_mean_over_segments_is_found_a_few_projections_at_a_time():
+    """A copy of the chunk without what is not finite would be another chunk."""
+    random = np.random.default_rng(0)
+    data = random.normal(size=(256, 32, 40, 16)).astype(np.float32)
+    chunked = da.from_array(data, chunks=-1)
+    with dask.config.set(scheduler="synchronous"):
+        tracemalloc.start()
+        found = da.compute(
+            *arrays.images_of(mean_and_share, 2, chunked, np.ones((256, 32, 40, 1), np.float32))
+        )
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+    np.testing.assert_allclose(found[0], data.mean(axis=-1), atol=1e-6)
+    assert peak < data.nbytes / 2
