@@ -14,7 +14,7 @@ import mumott_dask as md
 from mumott_dask import monitor
 
 GROUP = "Watching"
-PAGES, TURNS = 50, 10
+PAGES, TURNS, RUNS = 50, 4, 3
 
 
 @pytest.fixture(scope="module")
@@ -61,9 +61,13 @@ def pages(address):
 
 
 def seconds(scan):
-    """Seconds of the iterations of an alignment, without its first."""
+    """Seconds of the iterations of an alignment, without its first, in the quickest of some runs."""
+    return min(_seconds(scan) for _ in range(RUNS))
+
+
+def _seconds(scan):
     with monitor.watch_alignment(name="watched", show=False) as watch:
-        result = md.align(scan, method="optical-flow", tolerance=1e-9, watch=watch)
+        result = md.align(scan, method="optical-flow", tolerance=1e-9, iterations=15, watch=watch)
     return float(result["seconds"][1:].sum())
 
 
