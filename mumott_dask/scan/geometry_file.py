@@ -93,6 +93,10 @@ def covers_full_circle(angles: NDArray[np.float64]) -> bool:
 def read_geometry(path: str | os.PathLike[str]) -> xr.Dataset:
     """Read a geometry file of mumott's.
 
+    Parameters
+    ----------
+    path : path
+
     Returns
     -------
     xr.Dataset
