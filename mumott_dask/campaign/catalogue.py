@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -67,11 +68,27 @@ def write_catalogue(manifest: Manifest) -> Path:
     """Write the table of a campaign into its folder, as Parquet, and say where."""
     path = manifest.directory / FILE
     table = campaign_table(manifest)
-    for name in table.columns.difference(list(_COLUMNS)):  # words, numbers and null in one column
+    for name in swept(table):  # words, numbers and null in one column
         table[name] = table[name].map(json.dumps).astype("string")
     with replacing(path, overwrite=True) as partial:
         table.to_parquet(partial, index=False)
     return path
+
+
+def plain_rows(table: pd.DataFrame) -> list[dict[str, Any]]:
+    """The rows of a campaign's table, None where nothing is known."""
+    return [dict(row) for row in table.astype(object).where(table.notna(), None).to_dict("records")]
+
+
+def swept(table: pd.DataFrame) -> list[str]:
+    """Columns of the settings of a sweep."""
+    return [name for name in table.columns if name not in _COLUMNS]
+
+
+def verdict_counts(table: pd.DataFrame) -> str:
+    """How many samples there are, and how many of each verdict; of each status where there is none yet."""
+    counts = Counter(table["verdict"].fillna(table["status"]))
+    return f"{len(table)} samples: {', '.join(f'{count} {word}' for word, count in counts.items())}"
 
 
 def _current(sample: Sample, state: State) -> Record | None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 from base64 import b64encode
-from collections import Counter
 from contextlib import suppress
 from html import escape
 from pathlib import Path
@@ -20,9 +19,9 @@ from mumott_dask.monitor.pictures import volume_picture
 from mumott_dask.monitor.reports import template
 from mumott_dask.words import listed
 
-from .catalogue import campaign_table
+from .catalogue import campaign_table, plain_rows, swept, verdict_counts
 from .samples import Manifest, Sample
-from .state import State
+from .state import DONE, State
 
 _TILE = 96  # pixels
 _POINTS = 150  # of a curve
@@ -76,17 +75,17 @@ def campaign_report(manifest: Manifest) -> str:
     --------
     >>> html = campaign_report(read_manifest("bones.yaml"))  # doctest: +SKIP
     """
-    table = campaign_table(manifest).astype(object)
-    known = table.where(table.notna(), None).to_dict("records")
-    swept = [name for name in table.columns if name == "bin" or "." in name]
-    state = State(manifest.directory)
-    rows = [_row(sample, row, swept, state) for sample, row in zip(manifest.samples, known, strict=True)]
+    table, state = campaign_table(manifest), State(manifest.directory)
+    settings = swept(table)
+    rows = [
+        _row(sample, row, settings, state)
+        for sample, row in zip(manifest.samples, plain_rows(table), strict=True)
+    ]
     script = (Path(__file__).parent / "templates" / "sort.js").read_text(encoding="utf-8")
-    counts = Counter(row["verdict"] or row["status"] for row in known)
     return template("campaign_report.html", Path(__file__).parent).render(
         name=manifest.path.name,
-        counts=f"{len(known)} samples: {', '.join(f'{count} {word}' for word, count in counts.items())}",
-        titles=[*swept, "verdict", "why", *(title for title, _ in _NUMBERS.values()), "wrong ones"],
+        counts=verdict_counts(table),
+        titles=[*settings, "verdict", "why", *(title for title, _ in _NUMBERS.values()), "wrong ones"],
         rows=rows,
         colours=COLOURS,
         script=script,
@@ -94,29 +93,25 @@ def campaign_report(manifest: Manifest) -> str:
     )
 
 
-def _row(sample: Sample, row: dict[str, Any], swept: list[str], state: State) -> Row:
+def _row(sample: Sample, row: dict[str, Any], settings: list[str], state: State) -> Row:
     verdict = row["verdict"] or row["status"]
     numbers = dict(row, memory=None if row["memory"] is None else row["memory"] / 1e6)
-    cells = [
-        *(Cell(json.dumps(row[name])) for name in swept),
-        Cell(verdict, kind=verdict),
-        Cell(row["error"] or row["why"] or "", kind="words"),
-        *(_number(numbers[name], form) for name, (_, form) in _NUMBERS.items()),
-        Cell(listed(_wrong(state, sample)), kind="words"),
-    ]
-    picture = curves = ""
-    if row["status"] == "done":
+    picture, curves, wrong = "", "", ""
+    if row["status"] == DONE:
         with suppress(OSError, KeyError):  # it is being replaced
             group: Any = zarr.open_group(state.store(sample), mode="r")
+            wrong = listed(group.attrs.get("wrong", []))
             curves = _curves(sample.name, *(np.asarray(group[f"{axis}_offset"][:]) for axis in "jk"))
             if "tomogram" in group:
                 picture = _picture(sample.name, group["tomogram"])
+    cells = [
+        *(Cell(json.dumps(row[name])) for name in settings),
+        Cell(verdict, kind=verdict),
+        Cell(row["error"] or row["why"] or "", kind="words"),
+        *(_number(numbers[name], form) for name, (_, form) in _NUMBERS.items()),
+        Cell(wrong, kind="words"),
+    ]
     return Row(sample.name, picture, curves, cells)
-
-
-def _wrong(state: State, sample: Sample) -> list[int]:
-    record = state.record(sample)
-    return [] if record is None else record["result"].get("wrong", [])
 
 
 def _number(value: Any, form: str) -> Cell:

@@ -13,7 +13,7 @@ from mumott_dask.errors import ScanError
 from mumott_dask.monitor.runs import History, Run
 from mumott_dask.monitor.serving import PORT, RunsOnDisk, run_on_disk, serve_runs
 
-from .catalogue import campaign_table
+from .catalogue import campaign_table, plain_rows
 from .samples import Manifest
 from .state import DONE, State
 
@@ -78,8 +78,7 @@ class CampaignOnDisk(RunsOnDisk):
         if changed == self._changed or began < self._due:
             return
         self._changed = changed
-        table = campaign_table(self._manifest).astype(object)
-        for row in table.where(table.notna(), None).to_dict("records"):
+        for row in plain_rows(campaign_table(self._manifest)):
             self._take(row)
         self._due = time.monotonic() + (time.monotonic() - began) / _SHARE
 

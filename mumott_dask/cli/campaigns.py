@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable
 from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
@@ -63,15 +62,17 @@ def retry_command(ctx: click.Context, manifest: str, failed: bool, workplace: Wo
 def status_command(manifest: str) -> None:
     """Show the table of MANIFEST's samples, also while it runs."""
     from mumott_dask.campaign import campaign_table, read_manifest
+    from mumott_dask.campaign.catalogue import verdict_counts
 
     table = campaign_table(read_manifest(manifest))
-    click.echo("\n".join([*_lines(table), "", _counts(table)]))
+    click.echo("\n".join([*_lines(table), "", verdict_counts(table)]))
 
 
 def _run(
     ctx: click.Context, path: str, workplace: Workplace, quiet: bool, retry_failed: bool = False
 ) -> None:
     from mumott_dask.campaign import campaign_table, read_manifest, run_campaign
+    from mumott_dask.campaign.catalogue import verdict_counts
     from mumott_dask.monitor.display import display
     from mumott_dask.monitor.publishing import shown_at
 
@@ -85,9 +86,9 @@ def _run(
                 shown.tell(f"watch it at {address}")
             run_campaign(manifest, retry_failed, None if shown is None else _watch(shown))
     except KeyboardInterrupt:
-        say(f"interrupted: {_counts(campaign_table(manifest))}; the same command goes on")
+        say(f"interrupted: {verdict_counts(campaign_table(manifest))}; the same command goes on")
         ctx.exit(INTERRUPTED)
-    click.echo(f"{_counts(campaign_table(manifest))}: {manifest.directory}")
+    click.echo(f"{verdict_counts(campaign_table(manifest))}: {manifest.directory}")
 
 
 def _plan(path: str, workplace: Workplace) -> None:
@@ -127,27 +128,23 @@ def _watch(shown: Display) -> Callable[[int, int, dict[str, Any]], None]:
     return watch
 
 
-def _counts(table: pd.DataFrame) -> str:
-    counts = Counter(table["verdict"].fillna(table["status"]))
-    return f"{len(table)} samples: {', '.join(f'{count} {status}' for status, count in counts.items())}"
-
-
 def _lines(table: pd.DataFrame) -> list[str]:
     """A line for each sample, and a heading."""
-    swept = [name for name in table.columns if name == "bin" or "." in name]
-    heading = ("sample", *swept, "status", "verdict", "iterations", "residual", "error bar", "seconds", "")
+    from mumott_dask.campaign.catalogue import plain_rows, swept
+
+    settings = swept(table)
+    heading = ("sample", *settings, "status", "verdict", "iterations", "residual", "error bar", "seconds", "")
     rows: list[tuple[str, ...]] = [heading]
-    known = table.astype(object).where(table.notna(), None)
-    rows += [_cells(row, swept) for row in known.to_dict("records")]
+    rows += [_cells(row, settings) for row in plain_rows(table)]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
 
 
-def _cells(row: dict[str, Any], swept: list[str]) -> tuple[str, ...]:
+def _cells(row: dict[str, Any], settings: list[str]) -> tuple[str, ...]:
     bars = [row[name] for name in ("j_std", "k_std") if row[name] is not None]
     return (
         _plain(row["sample"]),
-        *("null" if row[name] is None else _plain(str(row[name])) for name in swept),
+        *("null" if row[name] is None else _plain(str(row[name])) for name in settings),
         row["status"],
         row["verdict"] or "",
         _number(row["iterations"], "d"),

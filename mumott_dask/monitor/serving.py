@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
@@ -60,12 +61,12 @@ def serve(
     serve_runs(AlignmentOnDisk(Path(path)), port, address, ready)
 
 
-class RunsOnDisk(Runs):
+class RunsOnDisk(Runs, ABC):
     """What a page shows of a disk."""
 
+    @abstractmethod
     def look_again(self) -> None:
         """Read anew what has changed."""
-        raise NotImplementedError
 
 
 class AlignmentOnDisk(RunsOnDisk):

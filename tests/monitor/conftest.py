@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -36,6 +37,34 @@ def tab(browser):
     yield tab
     tab.close()
     assert not complaints
+
+
+@pytest.fixture
+def offline(browser, tmp_path):
+    """Opens HTML from a file, on a narrow screen; it must have asked for no network, and complained of nothing."""
+    with ExitStack() as contexts:
+
+        def opened(html, scheme):
+            path = tmp_path / "report.html"
+            path.write_text(html, encoding="utf-8")
+            context = browser.new_context(
+                offline=True, color_scheme=scheme, viewport={"width": 390, "height": 800}
+            )
+            contexts.callback(context.close)
+            tab = context.new_page()
+            tab.on("request", lambda request: asked.append(request.url))
+            tab.on("console", lambda message: said.append(message.text))
+            tab.goto(path.as_uri())
+            own.append(path.as_uri())
+            assert tab.evaluate("document.documentElement.scrollWidth") <= 390
+            return tab
+
+        asked: list[str] = []
+        said: list[str] = []
+        own: list[str] = []
+        yield opened
+        assert [url for url in asked if not url.startswith("data:")] == own
+        assert said == []
 
 
 @pytest.fixture(scope="module")
