@@ -5,6 +5,8 @@ Commands import what they work with when they run, so that ``--help`` is at once
 
 from __future__ import annotations
 
+import os
+
 import click
 
 from mumott_dask._version import __version__
@@ -33,6 +35,8 @@ def main() -> None:
 
     A scan is mumott's HDF5 file or a Zarr store. COMMAND --help tells of each command, with an example.
     """
+    # Threads of OpenMP spin while they wait, and take the cores from others; asleep they cost nothing.
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 
 for command in (

@@ -92,12 +92,14 @@ def test_an_alignment_is_watched_and_steered_from_a_browser(client, running, tab
     assert result.attrs["excluded"] == [37]
     assert result["tomogram"].max() > 0
     tab.wait_for_selector("text=: stopped")
+    # A browser is told of the words before the figures.
+    grown = f"iteration.length === {result.sizes['iteration']}"
+    wait(tab, f"named('steps').renderers[1].data_source.data.{grown}")
     shown = tab.evaluate(
         "Array.from(Bokeh.documents[0].get_model_by_name('offsets_j').renderers[2].data_source.data.j_value)"
     )
     assert len(shown) == 48
     np.testing.assert_allclose(np.diff(shown), np.diff(result["j_offset"]), atol=0.05)  # but for the gauge
-    assert iterations(tab) == result.sizes["iteration"]
 
 
 def test_runs_that_have_ended_stay_and_one_is_opened_from_the_table(client, tab):
