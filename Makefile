@@ -40,7 +40,7 @@ screenshots: .venv/ready  ## photograph the dashboard's page and a report for th
 	$(BIN)/python docs/screenshots.py
 
 BENCH := $(PYTEST) -s -n 0 -m "" -o python_files="bench_*.py"
-SPEED := kernels projector mumott align start memory sizes engine campaign
+SPEED := kernels projector mumott align start memory sizes engine campaign monitor
 
 bench: .venv/ready  ## measure speed, memory and accuracy
 	@mkdir -p bench-output

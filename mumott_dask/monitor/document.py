@@ -1,7 +1,7 @@
 """The page that shows alignments: a Bokeh document for each browser that has it open.
 
-A page is drawn when its run has changed, and no sooner than drawing takes its small share of the scheduler's
-time. Whatever a scan names is shown as text.
+A page is drawn when its run has changed and when it has its turn among the pages that are open, so that all
+together take a small share of the scheduler's time. Whatever a scan names is shown as text.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import math
 import time
 from collections.abc import Callable
 from datetime import datetime
-from functools import cache
+from functools import cache, partial
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -32,11 +32,10 @@ from .runs import Run, Runs
 
 Steer = Callable[..., None]
 
-SHARE = 0.01
+SHARE = 0.005
 """Of the scheduler's time that all pages together may take to be drawn."""
 
-_SOONEST = 0.5  # seconds between two drawings of a page
-_AT_AN_END = 2.0  # the same where its run has ended, for each page that is open
+_AT_AN_END = 2.0  # seconds between two drawings of a page whose run has ended, for each page that is open
 _SENDING = 2.0  # times what filling the plots takes, that it takes to send them off as well
 _SLIDER = {
     "start": 0,
@@ -66,14 +65,27 @@ def alignment_document(
     context = document.session_context
     asked = context.request.arguments.get("run", [b""]) if context else [b""]
     page = Page(runs, steer, document, asked[0].decode(errors="replace"))
-    for root in page.roots:
-        document.add_root(root)
+    with document.models.freeze():
+        for root in page.roots:
+            document.add_root(root)
     document.title = "Dask: Alignment" if variables else "Alignment"
     document.theme = THEME
     document.template = _templates().get_template("alignment.html" if variables else "alone.html")
     document.template_variables.update(variables)
-    document.on_session_destroyed(lambda context: page.close())
+    setattr(document, "destroy", partial(_let_go, document, page))  # noqa: B010
     page.draw()
+
+
+def _let_go(document: Document, page: Page, session: Any) -> None:
+    """Do what bokeh does with a page that was closed, but for collecting all garbage there and then.
+
+    It would twice a page, which holds up a scheduler for a second a page where many are open.
+    """
+    page.close()
+    document.remove_on_change(session)
+    document.callbacks.destroy()
+    document.models.destroy()
+    document.modules.destroy()
 
 
 @cache
@@ -95,8 +107,8 @@ class Page:
         self._asked = self._run is not None
         self._label: int | None = None
         self._next: Any = None  # the drawing that waits
-        self._drawn: float | None = None  # when it was drawn last
-        self._due = 0.0
+        self._due, self._drawn = 0.0, -math.inf  # when it is drawn next, when it was last
+        self._takes = 0.0  # seconds
         self._status = Div(name="status", sizing_mode="stretch_width")
         self._stop = Button(name="stop", label="Stop after this iteration", button_type="danger", width=220)
         self._stop.on_click(self._ask_to_stop)
@@ -123,15 +135,17 @@ class Page:
 
     def wake(self, run: Run) -> None:
         """Draw the page anew before long, since a run has changed."""
-        due = self._due
-        if run is self._run and run.ended and self._drawn is not None:
-            due = min(due, self._drawn + _AT_AN_END * self._runs.watched)
-            if self._next is not None:
-                self._document.remove_timeout_callback(self._next)
-                self._next = None
+        ended = run is self._run and bool(run.ended)
         if self._next is None:
-            wait = max(0.0, due - time.monotonic())
-            self._next = self._document.add_timeout_callback(self.draw, int(1000 * wait))
+            self._due = self._runs.turn(self._takes / SHARE)
+        elif ended:
+            self._document.remove_timeout_callback(self._next)
+        else:
+            return
+        if ended:
+            self._due = min(self._due, self._drawn + _AT_AN_END * self._runs.watched)
+        wait = max(0.0, self._due - time.monotonic())
+        self._next = self._document.add_timeout_callback(self.draw, int(1000 * wait))
 
     def draw(self) -> None:
         """Show how things stand."""
@@ -140,9 +154,8 @@ class Page:
         self._follow()
         self._show_runs()
         self._show_run()
-        took = _SENDING * (time.thread_time() - began) * self._runs.watched
+        self._takes = _SENDING * (time.thread_time() - began)
         self._drawn = time.monotonic()
-        self._due = self._drawn + max(_SOONEST, took / SHARE)
 
     def _follow(self) -> None:
         """Go on to the next run where the one that is shown has ended, unless somebody has asked for it."""

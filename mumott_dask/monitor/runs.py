@@ -107,6 +107,7 @@ class Runs:
     def __init__(self) -> None:
         self._runs: dict[str, Run] = {}
         self._listeners: set[Callable[[Run], None]] = set()
+        self._free = 0.0
 
     def __iter__(self) -> Iterator[Run]:
         return iter(list(self._runs.values()))
@@ -131,6 +132,12 @@ class Runs:
         """Call somebody with each run that has changed, until what is returned is called."""
         self._listeners.add(listener)
         return lambda: self._listeners.discard(listener)
+
+    def turn(self, seconds: float) -> float:
+        """When it is somebody's turn who then has so many seconds to himself, on Python's monotonic clock."""
+        begins = max(time.monotonic(), self._free)
+        self._free = begins + seconds
+        return begins
 
     @property
     def watched(self) -> int:
