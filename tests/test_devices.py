@@ -14,9 +14,9 @@ from scipy import ndimage
 
 import mumott_dask as md
 from mumott_dask import devices, measured
+from mumott_dask.alignment.beginning import chosen_start
 from mumott_dask.alignment.iterations import first_state, outer_iterations
 from mumott_dask.alignment.level import whole_level
-from mumott_dask.alignment.loop import _chosen_start
 from mumott_dask.alignment.settings import check_settings
 from mumott_dask.alignment.start import given_start
 from mumott_dask.errors import ScanError
@@ -105,7 +105,7 @@ def begun(scan, gpu, **options):
     projector = replace(Projector.from_scan(scan), gpu=gpu)
     data, mask = measured.signal_and_mask(scan, settings.signal, gpu)
     level = whole_level(projector, data, mask, settings.window, True)
-    start = _chosen_start(level, settings, given_start(scan, "scan"), True)
+    start = chosen_start(level, settings, given_start(scan, "scan"), True)
     return level, settings, first_state(level, start)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from contextlib import closing, nullcontext
 from dataclasses import replace
 from itertools import islice
 from os import PathLike
@@ -12,13 +13,13 @@ from pathlib import Path
 
 import xarray as xr
 
-from mumott_dask import arrays
 from mumott_dask.devices import Backend, on_gpu
-from mumott_dask.measured import signal_and_mask
 from mumott_dask.projector import Projector, VolumeChunks, with_slabs
 from mumott_dask.scan import open_scan
+from mumott_dask.scan.atomic import working_on
 from mumott_dask.scan.schema import validate_scan
 
+from .beginning import chosen_gauge, chosen_start, measured, with_room
 from .checkpoint import (
     Checkpoint,
     begun,
@@ -31,18 +32,15 @@ from .checkpoint import (
 )
 from .ending import INTERRUPTED, STOPPED, interrupts_noted, verdict_of
 from .iterations import first_state, outer_iterations, whole_step
-from .level import Level, whole_level
+from .level import Level
 from .progress import Progress
 from .records import AlignmentStep, Stage
 from .result import alignment_dataset
 from .settings import Background, Gauge, Part, Settings, check_settings, listed
-from .start import Start, better_start, given_start, line_start
+from .start import given_start
 from .steering import Steering, without
-from .views import beyond_view
 
 log = logging.getLogger(__name__)
-
-_TRIAL_BINNING = 4
 
 
 def align(
@@ -166,7 +164,7 @@ def align(
     ------
     ScanError
         Whatever is wrong with the scan or the settings; where the checkpoint is that of another alignment, or
-        the disk is full.
+        being worked on by another process, or the disk is full.
 
     Notes
     -----
@@ -199,7 +197,7 @@ def align(
         overwrite=overwrite,
     )
     steering: Steering | None = None
-    with interrupts_noted() as noted:
+    with interrupts_noted() as noted, closing(steps):  # or a traceback would hold the checkpoint's lock
         while True:
             try:
                 if noted():
@@ -290,18 +288,30 @@ def align_steps(
     )
     projector = replace(Projector.from_scan(scan), gpu=on_gpu(scan, backend))
     projector = with_slabs(projector, volume_chunks)
+    with nullcontext() if checkpoint is None else working_on(checkpoint):
+        return (yield from _steps(scan, settings, projector, start, checkpoint, overwrite))
+
+
+def _steps(
+    scan: xr.Dataset,
+    settings: Settings,
+    projector: Projector,
+    start: str | PathLike[str] | xr.Dataset,
+    checkpoint: str | PathLike[str] | None,
+    overwrite: bool,
+) -> Generator[AlignmentStep, Steering | None, xr.Dataset]:
     begin = given_start(scan, start)
     asked = question(scan, settings, start, (begin.j, begin.k))
     stored = None if checkpoint is None else begun(checkpoint, asked, overwrite)
     progress: Progress | None = None
     verdict = (False, INTERRUPTED)
     try:
-        level, settings = _with_room(_measured(scan, settings, projector), settings)
+        level, settings = with_room(measured(scan, settings, projector), settings)
         scan = scan.drop_vars(scan.data_vars)  # all that is asked of it now is its geometry
-        settings = replace(settings, gauge=_chosen_gauge(settings, begin))
+        settings = replace(settings, gauge=chosen_gauge(settings, begin))
         kept = None if checkpoint is None else Checkpoint(Path(checkpoint), asked, image_sums(level))
         if stored is None or kept is None:
-            begin = _chosen_start(level, settings, begin, isinstance(start, str) and start == "scan")
+            begin = chosen_start(level, settings, begin, isinstance(start, str) and start == "scan")
             progress = Progress([], first_state(level, begin))
         else:
             progress = resumed(stored, kept, settings)
@@ -354,46 +364,3 @@ def _continued(
         yield Progress(history, state), step
         del step
         began = time.monotonic()  # what a watcher takes is no part of the next iteration
-
-
-def _measured(scan: xr.Dataset, settings: Settings, projector: Projector) -> Level:
-    data, mask = signal_and_mask(scan, settings.signal, projector.gpu)
-    if settings.excluded.any():
-        mask = arrays.scaled(mask, ~settings.excluded)
-    counting = settings.signal.kind == "transmission"
-    return whole_level(projector, data, mask, settings.window, counting)
-
-
-def _with_room(level: Level, settings: Settings) -> tuple[Level, Settings]:
-    """Level and settings for a sample that the views cut: more volume, and an open beam that nobody saw."""
-    beyond = beyond_view(level)
-    if not any(beyond) or not settings.stages:
-        return level, settings
-    level = level.with_room(beyond)
-    if settings.method == "auto" and settings.background is None and level.counting:
-        settings = replace(settings, background="constant")
-    log.info(
-        "the views cut the sample: volume %s, background %s",
-        level.projector.volume_shape,
-        settings.background,
-    )
-    return level, settings
-
-
-def _chosen_start(level: Level, settings: Settings, begin: Start, may_choose: bool) -> Start:
-    if settings.method == "optical-flow" or (settings.method == "tutorial" and begin.meant):
-        return begin
-    line = line_start(level, settings, begin)
-    if settings.method in ("line", "tutorial"):
-        return line
-    if not may_choose:
-        return begin
-    side = min(level.detector_shape)
-    trial = level.binned(_TRIAL_BINNING if side >= 8 * _TRIAL_BINNING else 1)
-    return better_start(trial, begin, line)
-
-
-def _chosen_gauge(settings: Settings, begin: Start) -> Gauge:
-    if settings.gauge != "auto":
-        return settings.gauge
-    return "keep" if begin.meant else "mass"

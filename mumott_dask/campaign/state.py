@@ -6,10 +6,7 @@ was not written any more is not made again.
 
 from __future__ import annotations
 
-import fcntl
 import json
-import os
-import socket
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -17,8 +14,7 @@ from typing import Any
 
 import zarr
 
-from mumott_dask.errors import ScanError
-from mumott_dask.scan.atomic import recover_folder, replacing
+from mumott_dask.scan.atomic import locked, recover_folder, replacing
 
 from .fingerprint import sha256, stamp
 from .samples import Sample
@@ -75,17 +71,8 @@ class State:
         """
         for folder in ("samples", "records", "unfinished"):
             (self.directory / folder).mkdir(parents=True, exist_ok=True)
-        with (self.directory / "lock").open("a+", encoding="utf-8") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError as error:
-                file.seek(0)
-                raise ScanError(
-                    f"{self.directory}: another process works on this campaign ({file.read().strip()})"
-                ) from error
-            file.truncate(0)
-            file.write(f"process {os.getpid()} on {socket.gethostname()}")
-            file.flush()
+        held = f"{self.directory}: another process works on this campaign"
+        with locked(self.directory / "lock", held):
             for folder in ("samples", "records"):
                 recover_folder(self.directory / folder)
             yield

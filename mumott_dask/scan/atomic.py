@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 import re
 import shutil
+import socket
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TextIO
 
 from mumott_dask.errors import ScanError
 
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+_NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP}
 _FULL_TEXTS = (*map(os.strerror, _FULL), " requested and ")
 _LEFT = re.compile(r"\.(.+)\.[0-9a-f]{12}\.(partial|replaced)(\.[^.]*|)", re.DOTALL)
 
@@ -68,6 +72,64 @@ def replacing(path: str | os.PathLike[str], overwrite: bool = False) -> Iterator
                 "free some space or choose another folder"
             ) from error
         raise
+
+
+@contextmanager
+def working_on(path: str | os.PathLike[str]) -> Iterator[None]:
+    """Keep others from an output as long as the block runs; see `locked`.
+
+    Where nothing can be written to its folder there is nothing to keep: `check_output` says so.
+    """
+    final = Path(path).resolve()
+    if not os.access(final.parent, os.W_OK):
+        yield
+        return
+    with locked(final.with_name(f".{final.name}.lock"), f"{path}: is being worked on"):
+        yield
+
+
+@contextmanager
+def locked(place: Path, held: str) -> Iterator[None]:
+    """Hold a lock, a file at `place`, as long as the block runs.
+
+    The system lets go of it where the process is killed. Does nothing on file systems without locks.
+
+    Raises
+    ------
+    ScanError
+        `held`, and by whom, where another process holds it.
+    """
+    file = _lock(place, held)
+    try:
+        file.truncate(0)
+        file.write(f"process {os.getpid()} on {socket.gethostname()}")
+        file.flush()
+        yield
+    finally:
+        place.unlink(missing_ok=True)
+        file.close()
+
+
+def _lock(place: Path, held: str) -> TextIO:
+    while True:
+        file = place.open("a+", encoding="utf-8")
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if os.path.samestat(os.fstat(file.fileno()), place.stat()):
+                return file
+        except FileNotFoundError:
+            pass
+        except BlockingIOError as error:
+            file.seek(0)
+            holder = file.read().strip()
+            file.close()
+            raise ScanError(f"{held} ({holder})") from error
+        except OSError as error:
+            if error.errno in _NO_LOCKS:
+                return file
+            file.close()
+            raise
+        file.close()  # whoever held it has removed it meanwhile
 
 
 def recover(path: str | os.PathLike[str]) -> None:

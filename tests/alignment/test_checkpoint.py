@@ -229,3 +229,16 @@ def test_slabs_of_the_volume_don_t_matter(scan, never_stopped, tmp_path):
     begin(scan.chunk(projection=12), path, 2, volume_chunks=7)
     found = md.align(scan.chunk(projection=12), checkpoint=path)
     np.testing.assert_allclose(found["j_offset"], never_stopped("default")["j_offset"], atol=1e-4, rtol=0)
+
+
+def test_two_do_not_work_on_one(scan, tmp_path, never_stopped):
+    path = tmp_path / "one.zarr"
+
+    def try_as_well(step):
+        if step.iteration == 2:
+            with pytest.raises(md.ScanError, match=r"one\.zarr: is being worked on"):
+                md.align(scan, checkpoint=path, overwrite=True)
+
+    result = md.align(scan, checkpoint=path, watch=try_as_well)
+    np.testing.assert_array_equal(result["j_offset"], never_stopped("default")["j_offset"])
+    assert [place.name for place in tmp_path.iterdir()] == ["one.zarr"]

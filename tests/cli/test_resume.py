@@ -109,11 +109,11 @@ def test_what_cannot_be_gone_on_with_is_refused_in_one_line(command, scan_path, 
     output = tmp_path / "result.zarr"
     code, errors, _ = stopped(("align", scan_path, "-o", output, *METHOD), 1, signal.SIGKILL)
     assert code == -signal.SIGKILL, errors
-    before = {file: file.stat().st_mtime_ns for file in tmp_path.rglob("*")}
+    before = {file: file.stat().st_mtime_ns for file in (output, *output.rglob("*"))}
     done = command("align", scan_path, "-o", output, "--quiet", *METHOD, "--tolerance", "0.01")
     expected = f"{output}: was begun with tolerance 0.001, not 0.01: expected the same, a new name, or to overwrite it"
     assert (done.returncode, done.stderr) == (2, f"mumott-dask: {expected}\n")
-    assert {file: file.stat().st_mtime_ns for file in tmp_path.rglob("*")} == before
+    assert {file: file.stat().st_mtime_ns for file in (output, *output.rglob("*"))} == before
     other = command("align", scan_path, "-o", output, "--quiet", "--method", "line", "--overwrite")
     assert other.returncode == 0, other.stderr
     assert open_alignment(output).attrs["method"] == "line"

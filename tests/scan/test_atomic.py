@@ -1,4 +1,5 @@
 import errno
+import os
 import re
 import subprocess
 import sys
@@ -7,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from mumott_dask.errors import ScanError
-from mumott_dask.scan.atomic import recover, replacing
+from mumott_dask.scan.atomic import recover, replacing, working_on
 from mumott_dask.scan.zarr_store import write_dataset
 
 
@@ -217,3 +218,37 @@ def test_writers_on_a_full_disk_say_so_and_leave_nothing(tmp_path, example_scan)
     assert len(lines) == 7, outcome.stderr
     for line in lines:
         assert re.fullmatch(r"\S+/disk/\S+: the disk is full, .* \| left: 0", line), outcome.stdout
+
+
+def test_an_output_is_worked_on_by_one_at_a_time(tmp_path):
+    path = tmp_path / "out.zarr"
+    with working_on(path):
+        refused = rf"out.zarr: is being worked on \(process {os.getpid()} on .+\)$"
+        with pytest.raises(ScanError, match=refused), working_on(path):
+            pytest.fail("the block must not run")
+        with working_on(tmp_path / "other.zarr"):
+            pass
+    assert list(tmp_path.iterdir()) == []
+    with pytest.raises(KeyError), working_on(path):
+        raise KeyError
+    with working_on(path):
+        pass
+
+
+def test_who_is_killed_lets_go(tmp_path):
+    path = tmp_path / "out.zarr"
+    lines = (
+        "import sys, time",
+        "from mumott_dask.scan.atomic import working_on",
+        "with working_on(sys.argv[1]):",
+        "    print(flush=True)",
+        "    time.sleep(60)",
+    )
+    with subprocess.Popen([sys.executable, "-c", "\n".join(lines), path], stdout=subprocess.PIPE) as other:
+        other.stdout.readline()
+        with pytest.raises(ScanError, match=f"process {other.pid} on"), working_on(path):
+            pytest.fail("the block must not run")
+        other.kill()
+    with working_on(path):
+        pass
+    assert list(tmp_path.iterdir()) == []
