@@ -288,8 +288,10 @@ def align_steps(
     )
     projector = replace(Projector.from_scan(scan), gpu=on_gpu(scan, backend))
     projector = with_slabs(projector, volume_chunks)
+    steps = _steps(scan, settings, projector, start, checkpoint, overwrite)
+    del scan  # which they let go of as soon as they can
     with nullcontext() if checkpoint is None else working_on(checkpoint):
-        return (yield from _steps(scan, settings, projector, start, checkpoint, overwrite))
+        return (yield from steps)
 
 
 def _steps(
