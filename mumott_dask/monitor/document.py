@@ -36,7 +36,8 @@ SHARE = 0.005
 """Of the scheduler's time that all pages together may take to be drawn."""
 
 _AT_AN_END = 2.0  # seconds between two drawings of a page whose run has ended, for each page that is open
-_SENDING = 2.0  # times what filling the plots takes, that it takes to send them off as well
+_SENDING = 3.0  # times what filling the plots takes, that it takes to send them off as well
+_LEAST = 0.01  # seconds that a drawing takes: an empty page is no measure of what comes
 _SLIDER = {
     "start": 0,
     "end": 1,
@@ -108,7 +109,7 @@ class Page:
         self._label: int | None = None
         self._next: Any = None  # the drawing that waits
         self._due, self._drawn = 0.0, -math.inf  # when it is drawn next, when it was last
-        self._takes = 0.0  # seconds
+        self._takes = _LEAST  # seconds
         self._status = Div(name="status", sizing_mode="stretch_width")
         self._stop = Button(name="stop", label="Stop after this iteration", button_type="danger", width=220)
         self._stop.on_click(self._ask_to_stop)
@@ -154,7 +155,7 @@ class Page:
         self._follow()
         self._show_runs()
         self._show_run()
-        self._takes = _SENDING * (time.thread_time() - began)
+        self._takes = max(_LEAST, _SENDING * (time.thread_time() - began))
         self._drawn = time.monotonic()
 
     def _follow(self) -> None:
