@@ -17,9 +17,10 @@ help:  ## list the targets
 demo: .venv/ready  ## simulate a scan of the tutorial's size, align it, draw the pictures
 	$(BIN)/mumott-dask demo --output demo-output
 
-# Threads of OpenMP that wait by spinning take the cores from the other processes: half as long again for the whole.
+# Threads of OpenMP that wait by spinning take the cores from the other processes; what tests of a file share is made
+# once where they stay in one process, and only who has nothing left takes from the others.
 test: .venv/ready  ## run the tests
-	OMP_WAIT_POLICY=passive $(PYTEST) -n 3 -m "not slow"
+	OMP_WAIT_POLICY=passive $(PYTEST) -n 3 --dist worksteal -m "not slow"
 
 test-gpu: .venv-gpu/ready  ## run the tests that need a GPU, where there is one
 	.venv-gpu/bin/python -m pytest -n 0 -m gpu
