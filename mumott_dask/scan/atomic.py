@@ -12,7 +12,6 @@ import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TextIO
 
 from mumott_dask.errors import ScanError
 
@@ -92,44 +91,48 @@ def working_on(path: str | os.PathLike[str]) -> Iterator[None]:
 def locked(place: Path, held: str) -> Iterator[None]:
     """Hold a lock, a file at `place`, as long as the block runs.
 
-    The system lets go of it where the process is killed. Does nothing on file systems without locks.
+    The system lets go of it where the process is killed. Without one goes who can't have any: where the file
+    system has none, or the disk is full, which is told where something is written.
 
     Raises
     ------
     ScanError
         `held`, and by whom, where another process holds it.
     """
-    file = _lock(place, held)
+    descriptor = None
     try:
-        file.truncate(0)
-        file.write(f"process {os.getpid()} on {socket.gethostname()}")
-        file.flush()
+        descriptor = _lock(place, held)
+        os.truncate(descriptor, 0)
+        os.write(descriptor, f"process {os.getpid()} on {socket.gethostname()}".encode())
+    except OSError as error:
+        if error.errno not in _NO_LOCKS | _FULL:
+            raise
+    try:
         yield
     finally:
-        place.unlink(missing_ok=True)
-        file.close()
+        if descriptor is not None:
+            place.unlink(missing_ok=True)
+            os.close(descriptor)
 
 
-def _lock(place: Path, held: str) -> TextIO:
+def _lock(place: Path, held: str) -> int:
+    """Descriptor of the file at `place`, locked."""
     while True:
-        file = place.open("a+", encoding="utf-8")
+        descriptor = os.open(place, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o666)
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            if os.path.samestat(os.fstat(file.fileno()), place.stat()):
-                return file
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if os.path.samestat(os.fstat(descriptor), place.stat()):
+                return descriptor
         except FileNotFoundError:
             pass
         except BlockingIOError as error:
-            file.seek(0)
-            holder = file.read().strip()
-            file.close()
+            holder = os.read(descriptor, 1000).decode()
+            os.close(descriptor)
             raise ScanError(f"{held} ({holder})") from error
-        except OSError as error:
-            if error.errno in _NO_LOCKS:
-                return file
-            file.close()
+        except OSError:
+            os.close(descriptor)
             raise
-        file.close()  # whoever held it has removed it meanwhile
+        os.close(descriptor)  # whoever held it has removed it meanwhile
 
 
 def recover(path: str | os.PathLike[str]) -> None:

@@ -252,3 +252,17 @@ def test_who_is_killed_lets_go(tmp_path):
     with working_on(path):
         pass
     assert list(tmp_path.iterdir()) == []
+
+
+def test_who_has_no_room_for_a_lock_goes_on_without(tmp_path):
+    lines = (
+        "import resource, sys",
+        "from mumott_dask.scan.atomic import working_on",
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))",
+        "with working_on(sys.argv[1]):",
+        "    print('went on')",
+    )
+    command = [sys.executable, "-c", "\n".join(lines), tmp_path / "out.zarr"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.stdout, done.returncode) == ("went on\n", 0), done.stderr
+    assert list(tmp_path.iterdir()) == []
