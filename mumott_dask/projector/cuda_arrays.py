@@ -18,12 +18,16 @@ from mumott_dask import devices
 from . import cuda_kernels, splines
 from .beam import ParallelBeam
 from .cuda_kernels import BORDER, THREADS, TOGETHER, VOXELS, channels_held
+from .cuda_rays import Bundle, bundles
 from .residuals import weighted_residual
 
 Array = Any  #: on the device
 
-CACHED = 24 * 2**20
+CACHED = 28 * 2**20
 """Bytes of slices that all rays are followed through before the next are: a device's cache holds them."""
+
+AT_A_STEP = 4
+"""Slices that the compiled kernels follow a ray through in one turn of their loop."""
 
 AT_ONCE = 2**30
 """Bytes that are copied into a border of zeros, or bent into splines, at a time."""
@@ -70,7 +74,7 @@ def reproject(beam: ParallelBeam, volume: Array, halo: tuple[int, int]) -> Array
     """Line integrals with cubic splines in the slices; see `splines.reproject`."""
     out = devices.namespace(volume).zeros((*beam.shape, 1), dtype=np.float32)
     for bent, _, numbers, first, second, step in splines.bent_slabs(beam, volume, halo, AT_ONCE):
-        rays = _sent(_side_by_side(numbers, first, second, step), volume)
+        rays = bundles(beam, volume, numbers, first, second, step)
         thick = _at_a_time(*bent.shape[1:])
         for begin in range(0, len(bent), thick):
             some = bent[begin : begin + thick, ..., None]
@@ -78,33 +82,33 @@ def reproject(beam: ParallelBeam, volume: Array, halo: tuple[int, int]) -> Array
     return out[..., 0]
 
 
-def _rays_by_axis(beam: ParallelBeam, beside: Array) -> list[tuple[Any, Array]]:
+def _rays_by_axis(beam: ParallelBeam, beside: Array) -> list[tuple[Any, list[Bundle]]]:
     """Order of the axes and parameters of the rays, for each dominant axis that there is."""
     axes, *parameters = beam.rays
     mains = axes[:, 0]
     having = [np.flatnonzero(mains == main) for main in np.unique(mains)]
-    return [
-        (axes[numbers[0]].tolist(), _sent(_side_by_side(numbers, *parameters), beside)) for numbers in having
-    ]
+    return [(axes[numbers[0]].tolist(), bundles(beam, beside, numbers, *parameters)) for numbers in having]
 
 
 def _at_a_time(*sides: int) -> int:
-    """Slices of these sides that a device's cache holds."""
-    return max(1, CACHED // (4 * math.prod(sides)))
+    """Slices of these sides that a device's cache holds, a multiple of those of a step."""
+    return max(1, round(CACHED / (4 * AT_A_STEP * math.prod(sides)))) * AT_A_STEP
 
 
-def _sum_slices(kernel: Any, slices: Array, begin: int, rays: Array, out: Array) -> None:
+def _sum_slices(kernel: Any, slices: Array, begin: int, rays: list[Bundle], out: Array) -> None:
     """Add line sums of slices (slice, a, b, channel) in their border to images: `cuda_kernels.FORWARD`."""
     _, side_j, side_k, channels = out.shape
-    grid = _grid(side_k * (channels // channels_held(channels)), side_j, -(-len(rays) // TOGETHER))
-    numbers = *slices.shape[1:3], begin, begin + len(slices)
-    _run(kernel, cuda_kernels.FORWARD, grid, slices, *numbers, rays, len(rays), out, side_j, side_k)
+    for some, turned in rays:
+        laid_out = devices.namespace(slices).ascontiguousarray(slices.swapaxes(1, 2)) if turned else slices
+        grid = _grid(side_k * (channels // channels_held(channels)), side_j, -(-len(some) // TOGETHER))
+        numbers = *laid_out.shape[1:3], begin, begin + len(slices)
+        _run(kernel, cuda_kernels.FORWARD, grid, laid_out, *numbers, some, len(some), out, side_j, side_k)
 
 
 def _add_adjoint(beam: ParallelBeam, projections: Array, out: Array) -> None:
     channels = math.prod(projections.shape[3:])
     kernel, groups = cuda_kernels.adjoint_kernel(channels), channels // channels_held(channels)
-    landing = beam.kept("landing", lambda: _sent(np.concatenate(beam.landing).T, projections))
+    landing = beam.kept("landing", lambda: _landing(beam, projections))
     sides = beam.detector_shape[0] + 3, beam.detector_shape[1] + 3
     by_image, by_j = math.prod(sides) * channels, sides[1] * channels
     x, y, z = beam.volume_shape
@@ -117,23 +121,18 @@ def _add_adjoint(beam: ParallelBeam, projections: Array, out: Array) -> None:
         _run(kernel, cuda_kernels.ADJOINT, grid, pixels, *images, landings, len(landings), out, x, y, z)
 
 
+def _landing(beam: ParallelBeam, beside: Array) -> Array:
+    """Where voxels land, on the device: `cuda_kernels.LANDING`."""
+    (sent,) = devices.beside(beside, np.ascontiguousarray(np.concatenate(beam.landing).T))
+    return sent
+
+
 def _bordered(images: Array) -> Array:
     """Images (n, j, k, channel) in a border of zeros, one before and two after."""
     n, j, k, channels = images.shape
     bordered = devices.namespace(images).zeros((n, j + 3, k + 3, channels), dtype=np.float32)
     bordered[:, 1:-2, 1:-2] = images
     return bordered
-
-
-def _side_by_side(numbers: Any, first: Any, second: Any, step: Any) -> Any:
-    """Parameters of some projections, (projection, 10): see `cuda_kernels.RAYS`."""
-    parts = first[numbers], second[numbers], step[numbers, None], numbers[:, None]
-    return np.concatenate(parts, axis=1)
-
-
-def _sent(parameters: Any, beside: Array) -> Array:
-    (sent,) = devices.beside(beside, np.ascontiguousarray(parameters, np.float32))
-    return sent
 
 
 def _grid(fastest: int, next_to_it: int, slowest: int) -> tuple[int, int, int]:

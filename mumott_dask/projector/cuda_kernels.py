@@ -21,6 +21,10 @@ from .splines import AFTER, BEFORE
 THREADS = (32, 8)
 """Of a block: along the fastest axis (channels, then k or z) and along the next (j or y)."""
 
+COMPILED = {"fastmath": True, "launch_bounds": (THREADS[0] * THREADS[1], 4)}
+"""How kernels are compiled: with registers for many loads under way rather than for many threads, as what
+takes time is to wait for loads; four blocks run on a multiprocessor at a time."""
+
 VOXELS = 4
 """Voxels that a thread of the adjoint works on, neighbours along x."""
 
@@ -30,21 +34,21 @@ MOST_HELD = 4
 HELD = 64
 """Projections whose parameters a block of the adjoint holds at a time."""
 
-RAYS = 10
+RAYS = 11
 """Numbers that tell of a projection's rays: start, by_j, by_k and by_slice along a, the same along b, the
-length of a step, and the projection's number."""
+length of a step, the projection's number, and how many pixels along j a thread is ahead of the one before."""
 
 LANDING = 8
 """Numbers that tell where voxels land: start, by_x, by_y and by_z along j and along k."""
 
-TOGETHER = 4
+TOGETHER = 8
 """Projections whose rays a block of the forward kernels follows through some slices, one after the other."""
 
 _Pointer = types.CPointer(float32)
 
 FORWARD = (_Pointer, int32, int32, int32, int32, _Pointer, int32, _Pointer, int32, int32)
 """Arguments of the kernels that sum along rays: slices (slice, a, b, channel) in their border, sides of
-it, the number of the first slice and the one after the last; rays (projection, 10), how many; images
+it, the number of the first slice and the one after the last; rays (projection, 11), how many; images
 (projection, j, k, channel) to add to, sides of them."""
 
 ADJOINT = (_Pointer, uint32, uint32, int32, int32, _Pointer, int32, _Pointer, int32, int32, int32)
@@ -70,10 +74,19 @@ def parted(place):  # type: ignore[no-untyped-def]
     return uint32(whole), place - float32(whole)
 
 
+@numba.njit(inline="always")
+def leaning(upright, lean, lane, side_j):  # type: ignore[no-untyped-def]
+    """The j of a thread, so many lanes from the first of its row, in an image whose ends meet."""
+    j = int32(upright + int32(math.floor(lean * float32(lane))))
+    j = int32(j + side_j) if j < 0 else j
+    return int32(j - side_j) if j >= side_j else j
+
+
 @cache
 def compiled(kernel: Any, arguments: tuple[Any, ...]) -> Any:
     """A kernel for the devices of this process."""
-    return cuda.jit(types.void(*arguments), fastmath=True)(kernel)
+    options = {} if numba.config.ENABLE_CUDASIM else COMPILED  # type: ignore[attr-defined]
+    return cuda.jit(types.void(*arguments), **options)(kernel)
 
 
 @cache
@@ -83,47 +96,54 @@ def forward_kernel(channels: int) -> Any:
     groups, to_next = int32(channels // held), uint64(channels)
 
     def forward(slices, side_a, side_b, begin, end, rays, count, out, side_j, side_k):  # type: ignore[no-untyped-def]
-        i, j = cuda.grid(2)
-        k, first = i // groups, i % groups * held
-        if j >= side_j or k >= side_k:
+        i, upright = cuda.grid(2)
+        i, upright, lane = int32(i), int32(upright), int32(cuda.threadIdx.x // groups)
+        k, first = int32(i // groups), uint32(i % groups * held)
+        if upright >= side_j or k >= side_k:
             return
-        along_j, along_k, border = float32(int32(j)), float32(int32(k)), float32(BORDER)
-        end_a, end_b = float32(side_a - 2 * BORDER), float32(side_b - 2 * BORDER)
+        along_k, border = float32(k), float32(BORDER)
+        by_j = uint32(uint32(side_k) * uint32(channels))
+        by_image = uint32(uint32(side_j) * by_j)
+        end_a, end_b = float32(int32(side_a - 2 * BORDER)), float32(int32(side_b - 2 * BORDER))
+        from_begin, to_end = float32(begin), float32(end)
         by_a = uint32(uint32(side_b) * uint32(channels))
         by_slice = uint32(uint32(side_a) * by_a)
         total = cuda.local.array(held, float32)
-        n = cuda.blockIdx.z * TOGETHER
-        last = min(n + TOGETHER, count)
+        n = int32(cuda.blockIdx.z * TOGETHER)
+        last = int32(min(int32(n + TOGETHER), count))
         while n < last:
-            ray = n * RAYS
+            ray = int32(n * RAYS)
+            j = leaning(upright, rays[ray + 10], lane, side_j)
+            along_j = float32(j)
             start_a = position(position(rays[ray], rays[ray + 1], along_j), rays[ray + 2], along_k)
             start_b = position(position(rays[ray + 4], rays[ray + 5], along_j), rays[ray + 6], along_k)
             slope_a, slope_b = rays[ray + 3], rays[ray + 7]
-            low, high = reach(start_a, slope_a, float32(-1), end_a, float32(begin), float32(end))
+            low, high = reach(start_a, slope_a, float32(-1), end_a, from_begin, to_end)
             low, high = reach(start_b, slope_b, float32(-1), end_b, low, high)
-            start_a, start_b = start_a + border, start_b + border
-            for c in range(held):
-                total[c] = float32(0)
-            s, end_s = int32(math.ceil(low)), int32(high)
-            place, base = float32(s), uint32(uint32(int32(s - begin)) * by_slice + uint32(first))
-            while s < end_s:
-                a, b = position(start_a, slope_a, place), position(start_b, slope_b, place)
-                (ia, fa), (ib, fb) = parted(a), parted(b)
-                at = uint32(base + ia * by_a + ib * uint32(channels))
-                here, there = uint64(at), uint64(uint32(at + by_a))
+            s, end_s = int32(math.ceil(min(low, to_end))), int32(max(high, from_begin))
+            if s < end_s:
+                start_a, start_b = start_a + border, start_b + border
                 for c in range(held):
-                    total[c] += bilinear(
-                        slices[here], slices[here + to_next], slices[there], slices[there + to_next], fa, fb
-                    )
-                    here, there = here + uint64(1), there + uint64(1)
-                s = int32(s + int32(1))
-                place += float32(1)
-                base = uint32(base + by_slice)
-            row = (uint64(int32(rays[ray + 9])) * uint64(side_j) + uint64(j)) * uint64(side_k)
-            pixel = (row + uint64(k)) * to_next + uint64(first)
-            for c in range(held):
-                out[pixel + uint64(c)] += total[c] * rays[ray + 8]
-            n += 1
+                    total[c] = float32(0)
+                place, base = float32(s), uint32(uint32(int32(s - begin)) * by_slice + first)
+                while s < end_s:
+                    a, b = position(start_a, slope_a, place), position(start_b, slope_b, place)
+                    (ia, fa), (ib, fb) = parted(a), parted(b)
+                    at = uint32(base + ia * by_a + ib * uint32(channels))
+                    here, there = uint64(at), uint64(uint32(at + by_a))
+                    for c in range(held):
+                        near, near_b = slices[here], slices[here + to_next]
+                        far, far_b = slices[there], slices[there + to_next]
+                        total[c] += bilinear(near, near_b, far, far_b, fa, fb)
+                        here, there = here + uint64(1), there + uint64(1)
+                    s = int32(s + int32(1))
+                    place += float32(1)
+                    base = uint32(base + by_slice)
+                pixel = uint32(uint32(j) * by_j + uint32(uint32(k) * uint32(channels)) + first)
+                at_image = uint64(uint32(int32(rays[ray + 9]))) * uint64(by_image)
+                for c in range(held):
+                    out[at_image + uint64(pixel) + uint64(c)] += total[c] * rays[ray + 8]
+            n = int32(n + int32(1))
 
     return forward
 
@@ -196,47 +216,55 @@ def spline_kernel() -> Any:
     """
 
     def reproject(coefficients, side_a, side_b, begin, end, rays, count, out, side_j, side_k):  # type: ignore[no-untyped-def]
-        k, j = cuda.grid(2)
-        if j >= side_j or k >= side_k:
+        k, upright = cuda.grid(2)
+        k, upright, lane = int32(k), int32(upright), int32(cuda.threadIdx.x)
+        if upright >= side_j or k >= side_k:
             return
-        along_j, along_k, before = float32(int32(j)), float32(int32(k)), float32(BEFORE - 1)
-        end_a, end_b = float32(side_a - AFTER), float32(side_b - AFTER)
+        along_k, before = float32(k), float32(BEFORE - 1)
+        by_image = uint32(uint32(side_j) * uint32(side_k))
+        end_a, end_b = float32(int32(side_a - AFTER)), float32(int32(side_b - AFTER))
+        from_begin, to_end = float32(begin), float32(end)
         by_a = uint32(side_b)
         by_slice = uint32(uint32(side_a) * by_a)
         lines = cuda.local.array(4, float32)
-        n = cuda.blockIdx.z * TOGETHER
-        last = min(n + TOGETHER, count)
+        n = int32(cuda.blockIdx.z * TOGETHER)
+        last = int32(min(int32(n + TOGETHER), count))
         while n < last:
-            ray = n * RAYS
+            ray = int32(n * RAYS)
+            j = leaning(upright, rays[ray + 10], lane, side_j)
+            along_j = float32(j)
             start_a = position(position(rays[ray], rays[ray + 1], along_j), rays[ray + 2], along_k)
             start_b = position(position(rays[ray + 4], rays[ray + 5], along_j), rays[ray + 6], along_k)
             slope_a, slope_b = rays[ray + 3], rays[ray + 7]
             start_a, start_b = start_a + before, start_b + before
-            low, high = reach(start_a, slope_a, float32(0), end_a, float32(begin), float32(end))
+            low, high = reach(start_a, slope_a, float32(0), end_a, from_begin, to_end)
             low, high = reach(start_b, slope_b, float32(0), end_b, low, high)
-            s, end_s, total = int32(math.ceil(low)), int32(high), float32(0)
-            place, base = float32(s), uint32(uint32(int32(s - begin)) * by_slice)
-            while s < end_s:
-                a = min(max(position(start_a, slope_a, place), float32(0)), end_a)
-                b = min(max(position(start_b, slope_b, place), float32(0)), end_b)
-                (ia, fa), (ib, fb) = parted(a), parted(b)
-                at = uint32(base + ia * by_a + ib)
-                for line in range(4):
-                    here = uint64(at)
-                    lines[line] = cubic(
-                        coefficients[here],
-                        coefficients[here + uint64(1)],
-                        coefficients[here + uint64(2)],
-                        coefficients[here + uint64(3)],
-                        fb,
-                    )
-                    at = uint32(at + by_a)
-                total += cubic(lines[0], lines[1], lines[2], lines[3], fa)
-                s = int32(s + int32(1))
-                place += float32(1)
-                base = uint32(base + by_slice)
-            row = (uint64(int32(rays[ray + 9])) * uint64(side_j) + uint64(j)) * uint64(side_k)
-            out[row + uint64(k)] += total * rays[ray + 8] / float32(36)
-            n += 1
+            s, end_s = int32(math.ceil(min(low, to_end))), int32(max(high, from_begin))
+            if s < end_s:
+                total, place = float32(0), float32(s)
+                base = uint32(uint32(int32(s - begin)) * by_slice)
+                while s < end_s:
+                    a = min(max(position(start_a, slope_a, place), float32(0)), end_a)
+                    b = min(max(position(start_b, slope_b, place), float32(0)), end_b)
+                    (ia, fa), (ib, fb) = parted(a), parted(b)
+                    at = uint32(base + ia * by_a + ib)
+                    for line in range(4):
+                        here = uint64(at)
+                        lines[line] = cubic(
+                            coefficients[here],
+                            coefficients[here + uint64(1)],
+                            coefficients[here + uint64(2)],
+                            coefficients[here + uint64(3)],
+                            fb,
+                        )
+                        at = uint32(at + by_a)
+                    total += cubic(lines[0], lines[1], lines[2], lines[3], fa)
+                    s = int32(s + int32(1))
+                    place += float32(1)
+                    base = uint32(base + by_slice)
+                pixel = uint32(uint32(j) * uint32(side_k) + uint32(k))
+                at_image = uint64(uint32(int32(rays[ray + 9]))) * uint64(by_image)
+                out[at_image + uint64(pixel)] += total * rays[ray + 8] / float32(36)
+            n = int32(n + int32(1))
 
     return reproject

@@ -105,13 +105,13 @@ def column(landing, n, x, y):  # type: ignore[no-untyped-def]
 def reach(start, slope, low, high, first, last):  # type: ignore[no-untyped-def]
     """Narrow the samples [first, last), as floats, to those whose position lies in (low, high).
 
-    Whole parts count. Rounding, and what is cut off the first, may let one in or out at either end:
-    interpolation fades to zero there, so it does not matter.
+    Whole parts count; where the second is not above the first there are none. Rounding, and what is cut off
+    the first, may let one in or out at either end: interpolation fades to zero there, so it does not matter.
     """
     steep = slope if abs(slope) > _LEAST_SLOPE else _LEAST_SLOPE
-    one, other = (low - start) / steep, (high - start) / steep
-    near, far = min(one, other), max(one, other)
-    return min(max(near, first), last), min(max(far + np.float32(1), first), last)
+    middle = (np.float32(0.5) * (low + high) - start) / steep
+    half = abs(np.float32(0.5) * (high - low) / steep)
+    return max(middle - half, first), min(middle + half + np.float32(1), last)
 
 
 @numba.njit(inline="always")

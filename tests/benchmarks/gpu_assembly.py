@@ -58,7 +58,7 @@ def tool(name):
 def cost(name, cc=(9, 0)):
     """What a sample costs in a kernel, for a compute capability."""
     make, channels, signature, loads = KERNELS[name]
-    ptx, _ = cuda.compile_ptx(make(*channels), signature, cc=cc, fastmath=True)
+    ptx, _ = cuda.compile_ptx(make(*channels), signature, cc=cc, **cuda_kernels.COMPILED)
     with tempfile.TemporaryDirectory() as folder:
         source, binary = Path(folder) / "kernel.ptx", Path(folder) / "kernel.cubin"
         source.write_text(ptx)

@@ -9,17 +9,21 @@ from scipy.spatial.transform import Rotation
 from mumott_dask import Projector
 from mumott_dask.projector import cuda_arrays, numpy_arrays
 
-TO_LAB = [np.eye(3)[[1, 0, 2]], np.eye(3), np.eye(3)[[0, 2, 1]]]
-"""Permutations of the axes that make x, y and z the dominant one (rays go along y)."""
+TO_LAB = {name: np.eye(3)[order] for name, order in {"x": [1, 0, 2], "y": [0, 1, 2], "z": [1, 2, 0]}.items()}
+"""Permutations of the axes that make x, y and z the dominant one (rays go along y); pixels that are neighbours
+along k lie along the second axis of a slice for x and y, and along the first for z."""
 
 
 def scans(volume_shape, detector_shape):
     """A projector for each dominant axis, tilted, turned and shifted, some rays leaving the volume."""
-    for axis, to_lab in enumerate(TO_LAB):
+    for axis, to_lab in TO_LAB.items():
         sign = np.diag([np.linalg.det(to_lab), 1, 1])
-        turns = Rotation.from_euler("xz", [[0.3, 0.4], [-0.5, -0.2], [0, 0]]).as_matrix()
+        turns = Rotation.from_euler("xz", [[0.3, 0.4], [-0.8, -0.6], [0.8, 0.2], [0, 0]]).as_matrix()
         rotation = turns @ sign @ to_lab
-        yield "xyz"[axis], Projector(rotation, [0.3, -1.7, 0], [0.45, 2.5, 0], volume_shape, detector_shape)
+        yield (
+            axis,
+            Projector(rotation, [0.3, -1.7, 1.1, 0], [0.45, 2.5, -0.8, 0], volume_shape, detector_shape),
+        )
 
 
 def differences(send=lambda array: array, fetch=lambda array: array):

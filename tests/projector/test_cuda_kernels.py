@@ -47,7 +47,7 @@ def kernel(request):
 def test_compiled_they_fit_into_registers_and_know_no_float64(kernel, generation, tmp_path):
     """As machine code: no spills, at most 64 registers a thread; as PTX: no 64-bit floating point at all."""
     function, signature = kernel
-    ptx, _ = cuda.compile_ptx(function, signature, cc=generation, fastmath=True)
+    ptx, _ = cuda.compile_ptx(function, signature, cc=generation, **cuda_kernels.COMPILED)
     assert ".f64" not in ptx
     source, sm = tmp_path / "kernel.ptx", "sm_{}{}".format(*generation)
     source.write_text(ptx)
