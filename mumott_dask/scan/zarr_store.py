@@ -150,7 +150,7 @@ def _load(variable: xr.Variable, dataset: xr.Dataset) -> None:
 
     In one call, Zarr's threads decode many inner chunks at once, and their allocator keeps up to 90 MB.
     """
-    if not is_large(variable):
+    if not is_large(variable) or isinstance(variable, xr.IndexVariable):  # which is in memory, for its index
         variable.load()
         return
     values, at_once = np.empty(variable.shape, variable.dtype), rows_at_once(dataset, variable)
