@@ -149,50 +149,45 @@ def corners(typing, flat, base, at, n):  # type: ignore[no-untyped-def]
 
 
 def _adding(count: int, width: int) -> Any:
-    """The function that adds eight samples of `count` blocks of `width` channels to their totals.
+    """The function that adds eight samples of `count` times `width` channels to their totals.
 
-    A block's total is twice as many numbers, whose halves are to be added at last, in ``totals[t]`` and on.
-    Each of ``at[n]`` and on is a sample, as each lane of `fa` and `fb`: its corners are the two neighbours
-    from ``flat[base + at[n]]`` on, and the two that lie `stride` further on; those of the next block lie
-    `step` further on. Weights and totals stay in registers for all blocks. Not checked.
-
-    Neighbours come in loads of eight numbers: longer ones would cross a line of the cache every other time.
+    A block of so many channels has a total of twice as many numbers, whose halves are to be added at last, in
+    ``totals[t]`` and on. Each of ``at[n]`` and on is a sample, as each lane of `fa` and `fb`: its corners are
+    the two neighbours from ``flat[base + at[n]]`` on, and the two that lie `stride` further on. Weights and
+    totals stay in registers for all blocks. Not checked.
     """
     loads = 2 * width // LANES
 
     @intrinsic
-    def add(typing, totals, t, flat, base, step, at, n, stride, fa, fb):  # type: ignore[no-untyped-def]
+    def add(typing, totals, t, flat, base, at, n, stride, fa, fb):  # type: ignore[no-untyped-def]
         def lower(context, builder, sig, args):  # type: ignore[no-untyped-def]
-            totals, t, flat, base, step, at, n, stride, fa, fb = args
+            totals, t, flat, base, at, n, stride, fa, fb = args
             start = _address(context, builder, sig.args[2], flat, base)
             total = _address(context, builder, sig.args[0], totals, t)
             places = [builder.gep(total, [_INT(LANES * part)]) for part in range(count * loads)]
             near_sums = [_loaded(builder, place, _FLOATS) for place in places]
             far_sums = [ir.Constant(_FLOATS, [0.0] * LANES)] * len(places)  # apart: additions wait less
             past = builder.fsub(ir.Constant(_FLOATS, [1.0] * LANES), fb)
-            for i, offset in enumerate(_offsets(builder, _address(context, builder, sig.args[5], at, n))):
+            for i, offset in enumerate(_offsets(builder, _address(context, builder, sig.args[4], at, n))):
                 far_share = _picked(builder, fa, fa, [i] * LANES)
-                beside = [i] * width + [i + LANES] * width
-                along = [
-                    _picked(builder, past, fb, beside[p : p + LANES]) for p in range(0, 2 * width, LANES)
-                ]
+                lanes = [i] * width + [i + LANES] * width
+                along = [_picked(builder, past, fb, lanes[p : p + LANES]) for p in range(0, 2 * width, LANES)]
                 far_weights = [builder.fmul(weight, far_share) for weight in along]
                 near_weights = list(map(builder.fsub, along, far_weights))
                 for part in range(count * loads):
-                    p = part % loads
-                    here = builder.add(offset, offset.type(p * LANES))
+                    block, p = divmod(part, loads)
+                    beside = p * (count * width if width == LANES else LANES)
+                    here = builder.add(offset, offset.type(block * width + beside))
                     near = _loaded(builder, builder.gep(start, [here]), _FLOATS)
                     far = _loaded(builder, builder.gep(start, [builder.add(here, stride)]), _FLOATS)
                     near_sums[part] = builder.fadd(near_sums[part], builder.fmul(near_weights[p], near))
                     far_sums[part] = builder.fadd(far_sums[part], builder.fmul(far_weights[p], far))
-                    if p == loads - 1:
-                        offset = builder.add(offset, step)
             for place, near, far in zip(places, near_sums, far_sums, strict=True):
                 _stored(builder, place, builder.fadd(near, far))
             return context.get_dummy_value()
 
         number = types.int64
-        return types.void(totals, number, flat, number, number, at, number, number, floats, floats), lower
+        return types.void(totals, number, flat, number, at, number, number, floats, floats), lower
 
     return add
 

@@ -28,22 +28,26 @@ def pairs(images: NDArray[Any]) -> Floats:
 
 
 CHANNELS, FEW = 8, 4
-"""Channels that lie side by side; where there are no more than a few, so many."""
+"""Channels that are worked on side by side; where there are no more than a few, so many."""
+
+GROUP = 4
+"""Times eight channels that lie together: a sample's corners are a few lines of memory then."""
 
 
-def blocks(images: NDArray[Any]) -> Floats:
-    """Images (n, a, b, channel) as (block, n + 1, a + 3, b + 3, width) in a border of zeros; width is 8 or 4.
+def groups(images: NDArray[Any]) -> Iterator[tuple[Floats, int]]:
+    """Some channels at a time of images (n, a, b, channel): (n + 1, a + 3, b + 3, width), with zeros around.
 
-    The border is one pixel before and two after, and a whole image after the last.
+    With the number of the first of these. The width is 4, or a multiple of 8 up to 32. A pixel of zeros comes
+    before and two after, and a whole image after the last.
     """
     count, side_a, side_b, channels = images.shape
     width = CHANNELS if channels > FEW else FEW
-    number = -(-channels // width)
-    laid_out = np.zeros((number, count + 1, side_a + 3, side_b + 3, width), np.float32)
-    for block in range(number):
-        part = images[..., block * width : (block + 1) * width]
-        laid_out[block, :-1, 1:-2, 1:-2, : part.shape[-1]] = part
-    return laid_out
+    for first in range(0, channels, GROUP * CHANNELS):
+        part = images[..., first : first + GROUP * CHANNELS]
+        padded = -(-part.shape[-1] // width) * width
+        laid_out = np.zeros((count + 1, side_a + 3, side_b + 3, padded), np.float32)
+        laid_out[:-1, 1:-2, 1:-2, : part.shape[-1]] = part
+        yield laid_out, first
 
 
 def slabs(

@@ -1,7 +1,7 @@
 """Forward and adjoint kernels on NumPy arrays of several channels, compiled by numba.
 
 Like `numba_cpu`, but a lane is a sample of one ray or one voxel: its place and weights are computed once for
-all channels, which lie in blocks of eight, or of four where there are no more (`layout.blocks`).
+all channels that lie together (`layout.groups`): blocks of eight, or of four where there are no more.
 """
 
 from __future__ import annotations
@@ -24,15 +24,12 @@ from .lanes import (
     store,
     whole,
 )
-from .layout import FEW
+from .layout import CHANNELS, FEW
 from .numba_cpu import CACHED
 from .rays import position, reach
 
 TILE = 8
 """Rows of rays that a forward kernel takes at a time; columns of voxels, in x and y, in an adjoint one."""
-
-GROUP = 4
-"""Blocks of channels that are worked on at a time: those of a tile stay in a core's cache."""
 
 LAID_OUT = 8 * 2**20
 """Bytes of these channels of projections that are laid out for an adjoint kernel at a time."""
@@ -58,19 +55,19 @@ def _images(last):  # type: ignore[no-untyped-def]
 
 
 @numba.njit(inline="always")
-def _add(n, totals, t, count, width, flat, base, size, stride, at, fractions):  # type: ignore[no-untyped-def]
+def _add(n, totals, t, count, width, flat, base, stride, at, fractions):  # type: ignore[no-untyped-def]
     """Add the samples noted as number n to the totals of `count` blocks, from ``totals[t]`` on."""
     fa, fb, place = load(fractions[0], n * LANES), load(fractions[1], n * LANES), n * LANES
     if width == FEW:
-        add_few(totals, t, flat, base, size, at, place, stride, fa, fb)
+        add_few(totals, t, flat, base, at, place, stride, fa, fb)
     elif count == 4:
-        add_four_blocks(totals, t, flat, base, size, at, place, stride, fa, fb)
+        add_four_blocks(totals, t, flat, base, at, place, stride, fa, fb)
     elif count == 3:
-        add_three_blocks(totals, t, flat, base, size, at, place, stride, fa, fb)
+        add_three_blocks(totals, t, flat, base, at, place, stride, fa, fb)
     elif count == 2:
-        add_two_blocks(totals, t, flat, base, size, at, place, stride, fa, fb)
+        add_two_blocks(totals, t, flat, base, at, place, stride, fa, fb)
     else:
-        add_block(totals, t, flat, base, size, at, place, stride, fa, fb)
+        add_block(totals, t, flat, base, at, place, stride, fa, fb)
 
 
 @numba.njit(inline="always")
@@ -91,25 +88,24 @@ def _write(sums, place, channels, totals, t, count, width, scale, begin):  # typ
 
 
 @numba.njit(nogil=True, **OPTIONS)
-def _forward_rows(tile, blocks, channel, begin, numbers, first, second, step, out):  # type: ignore[no-untyped-def]
-    """Line sums of `blocks` (block, slice, a, b, width) along some rows of projections `numbers` of `out`.
+def _forward_rows(tile, group, channel, begin, numbers, first, second, step, out):  # type: ignore[no-untyped-def]
+    """Line sums of a group (slice, a, b, channel) along some rows of projections `numbers` of `out`.
 
     They are added to those of the slices before, if there are any: `begin` is the number of the first here.
     Some slices at a time for all rays of the tile: neighbours read the same voxels while they are at hand.
     """
-    flat = blocks.reshape(-1)
-    width = blocks.shape[4]
-    stride = np.int32(blocks.shape[3] * width)
-    size = np.int32(blocks.shape[2] * stride)
-    block_size = blocks.shape[1] * np.int64(size)
-    end_a, end_b = np.float32(blocks.shape[2] - 2), np.float32(blocks.shape[3] - 2)
+    flat, pixel = group.reshape(-1), np.int32(group.shape[3])
+    width = min(group.shape[3], CHANNELS)
+    stride = np.int32(group.shape[2] * pixel)
+    size = np.int32(group.shape[1] * stride)
+    end_a, end_b = np.float32(group.shape[1] - 2), np.float32(group.shape[2] - 2)
     columns, across = out.shape[2], tiles_across(out.shape[1])
-    n, j0, slices = numbers[tile // across], tile % across * TILE, blocks.shape[1] - 1
+    n, j0, slices = numbers[tile // across], tile % across * TILE, len(group) - 1
     rays = min(TILE, out.shape[1] - j0) * columns
     starts, within = np.empty((2, rays), np.float32), np.empty((2, rays), np.int64)
     at, fractions = np.empty(columns * LANES, np.int32), np.empty((2, columns * LANES), np.float32)
     crossing = np.empty(columns, np.int64)
-    count, span = blocks.shape[0], blocks.shape[0] * 2 * width
+    count, span = pixel // width, 2 * pixel
     totals = np.zeros(rays * span, np.float32)
     for ray in range(rays):
         j, k = np.float32(j0 + ray // columns), np.float32(ray % columns)
@@ -126,12 +122,12 @@ def _forward_rows(tile, blocks, channel, begin, numbers, first, second, step, ou
                 if within[0, ray] < s + LANES and s < within[1, ray]:
                     a = position(starts[0, ray], first[n, 3], places)
                     b = position(starts[1, ray], second[n, 3], places)
-                    _place(seen, images, size, a, b, end_a, end_b, stride, np.int32(width), at, fractions)
+                    _place(seen, images, size, a, b, end_a, end_b, stride, pixel, at, fractions)
                     crossing[seen] = ray
                     seen += 1
             for i in range(seen):
                 t, base = crossing[i] * span, s * np.int64(size)
-                _add(i, totals, t, count, width, flat, base, block_size, stride, at, fractions)
+                _add(i, totals, t, count, width, flat, base, stride, at, fractions)
     sums, channels = out.reshape(-1), out.shape[3]
     first_pixel = (n * out.shape[1] + j0) * np.int64(columns)
     for ray in range(rays):
@@ -140,27 +136,25 @@ def _forward_rows(tile, blocks, channel, begin, numbers, first, second, step, ou
 
 
 @numba.njit(nogil=True, **OPTIONS)
-def _adjoint_tile(tile, blocks, channel, landing_j, landing_k, out):  # type: ignore[no-untyped-def]
-    """Add what lands on `blocks` (block, image, j, k, width) to a tile of columns of `out`.
+def _adjoint_tile(tile, group, channel, landing_j, landing_k, out):  # type: ignore[no-untyped-def]
+    """Add what lands on a group (image, j, k, channel) to a tile of columns of `out`.
 
     Some images at a time for all voxels of the tile: neighbours land on the same pixels while they are at
     hand. Landing parameters beyond the last image move all into the border.
     """
-    flat = blocks.reshape(-1)
-    images = blocks.shape[1] - 1
-    width = blocks.shape[4]
-    stride = np.int32(blocks.shape[3] * width)
-    size = np.int32(blocks.shape[2] * stride)
-    block_size = blocks.shape[1] * np.int64(size)
-    j_end, k_end = np.float32(blocks.shape[2] - 2), np.float32(blocks.shape[3] - 2)
+    flat, pixel = group.reshape(-1), np.int32(group.shape[3])
+    images, width = len(group) - 1, min(group.shape[3], CHANNELS)
+    stride = np.int32(group.shape[2] * pixel)
+    size = np.int32(group.shape[1] * stride)
+    j_end, k_end = np.float32(group.shape[1] - 2), np.float32(group.shape[2] - 2)
     heights, channels, sums = out.shape[2], out.shape[3], out.reshape(-1)
     at, fractions = np.empty(heights * LANES, np.int32), np.empty((2, heights * LANES), np.float32)
-    count, span = blocks.shape[0], blocks.shape[0] * 2 * width
+    count, span = pixel // width, 2 * pixel
     totals = np.empty(heights * span, np.float32)
     across = tiles_across(out.shape[1])
     x0, y0 = tile // across * TILE, tile % across * TILE
     # A little more than stay at hand: every pass over the tile costs as much as some images.
-    at_once = max(1, CACHED // (TILE // 2 * 4 * stride * blocks.shape[0]) // LANES) * LANES
+    at_once = int(max(1, CACHED // (TILE // 2 * 4 * int(stride)) // LANES)) * LANES
     for start in range(0, images, at_once):
         for column in range(TILE * TILE):
             x, y = x0 + column // TILE, y0 + column % TILE
@@ -174,22 +168,10 @@ def _adjoint_tile(tile, blocks, channel, landing_j, landing_k, out):  # type: ig
                 for z in range(heights):
                     j = position(j_line, j_by_z, np.float32(z)) + np.float32(1)
                     k = position(k_line, k_by_z, np.float32(z)) + np.float32(1)
-                    _place(z, here, size, j, k, j_end, k_end, stride, np.int32(width), at, fractions)
+                    _place(z, here, size, j, k, j_end, k_end, stride, pixel, at, fractions)
                 for z in range(heights):
                     base = n * np.int64(size)
-                    _add(
-                        z,
-                        totals,
-                        z * span,
-                        count,
-                        width,
-                        flat,
-                        base,
-                        block_size,
-                        stride,
-                        at,
-                        fractions,
-                    )
+                    _add(z, totals, z * span, count, width, flat, base, stride, at, fractions)
             voxel = (x * out.shape[1] + y) * np.int64(heights)
             for z in range(heights):
                 place, t = (voxel + z) * channels + channel, z * span
@@ -210,36 +192,28 @@ def tiles_across(side):  # type: ignore[no-untyped-def]
 
 
 @numba.njit(parallel=True, nogil=True, **OPTIONS)
-def forward_threaded(blocks, begin, numbers, first, second, step, out):  # type: ignore[no-untyped-def]
-    """Line sums of `blocks` into the projections `numbers` of `out`, on all threads; see `_forward_rows`."""
-    for block in range(0, len(blocks), GROUP):
-        some, channel = blocks[block : block + GROUP], block * blocks.shape[4]
-        for tile in numba.prange(len(numbers) * tiles_across(out.shape[1])):
-            _forward_rows(np.int64(tile), some, channel, begin, numbers, first, second, step, out)
+def forward_threaded(group, channel, begin, numbers, first, second, step, out):  # type: ignore[no-untyped-def]
+    """Line sums of a group into the projections `numbers` of `out`, on all threads; see `_forward_rows`."""
+    for tile in numba.prange(len(numbers) * tiles_across(out.shape[1])):
+        _forward_rows(np.int64(tile), group, channel, begin, numbers, first, second, step, out)
 
 
 @numba.njit(nogil=True, **OPTIONS)
-def forward_serial(blocks, begin, numbers, first, second, step, out):  # type: ignore[no-untyped-def]
-    """Line sums of `blocks` into the projections `numbers` of `out`, in one thread; see `_forward_rows`."""
-    for block in range(0, len(blocks), GROUP):
-        some, channel = blocks[block : block + GROUP], block * blocks.shape[4]
-        for tile in range(len(numbers) * tiles_across(out.shape[1])):
-            _forward_rows(tile, some, channel, begin, numbers, first, second, step, out)
+def forward_serial(group, channel, begin, numbers, first, second, step, out):  # type: ignore[no-untyped-def]
+    """Line sums of a group into the projections `numbers` of `out`, in one thread; see `_forward_rows`."""
+    for tile in range(len(numbers) * tiles_across(out.shape[1])):
+        _forward_rows(tile, group, channel, begin, numbers, first, second, step, out)
 
 
 @numba.njit(parallel=True, nogil=True, **OPTIONS)
-def adjoint_threaded(blocks, landing_j, landing_k, out):  # type: ignore[no-untyped-def]
-    """Add what lands on `blocks` to `out`, over all threads."""
-    for block in range(0, len(blocks), GROUP):
-        some, channel = blocks[block : block + GROUP], block * blocks.shape[4]
-        for tile in numba.prange(tiles_across(out.shape[0]) * tiles_across(out.shape[1])):
-            _adjoint_tile(np.int64(tile), some, channel, landing_j, landing_k, out)
+def adjoint_threaded(group, channel, landing_j, landing_k, out):  # type: ignore[no-untyped-def]
+    """Add what lands on a group to `out`, from its first channel on, over all threads."""
+    for tile in numba.prange(tiles_across(out.shape[0]) * tiles_across(out.shape[1])):
+        _adjoint_tile(np.int64(tile), group, channel, landing_j, landing_k, out)
 
 
 @numba.njit(nogil=True, **OPTIONS)
-def adjoint_serial(blocks, landing_j, landing_k, out):  # type: ignore[no-untyped-def]
-    """Add what lands on `blocks` to `out`, in one thread."""
-    for block in range(0, len(blocks), GROUP):
-        some, channel = blocks[block : block + GROUP], block * blocks.shape[4]
-        for tile in range(tiles_across(out.shape[0]) * tiles_across(out.shape[1])):
-            _adjoint_tile(tile, some, channel, landing_j, landing_k, out)
+def adjoint_serial(group, channel, landing_j, landing_k, out):  # type: ignore[no-untyped-def]
+    """Add what lands on a group to `out`, from its first channel on, in one thread."""
+    for tile in range(tiles_across(out.shape[0]) * tiles_across(out.shape[1])):
+        _adjoint_tile(tile, group, channel, landing_j, landing_k, out)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 from . import numba_channels, numba_cpu
 from .beam import ParallelBeam
 from .lanes import LANES
-from .layout import CHANNELS, blocks, pairs, slabs
+from .layout import CHANNELS, GROUP, groups, pairs, slabs
 from .residuals import weighted_residual
 from .splines import reproject as reproject
 
@@ -25,7 +26,8 @@ def forward(beam: ParallelBeam, volume: NDArray[Any]) -> Floats:
     kernel = kernels.forward_threaded if beam.threads else kernels.forward_serial
     out = np.zeros((*beam.shape, *volume.shape[3:]), np.float32)
     for slices, *rays in slabs(beam, volume, kernels.SLAB):
-        kernel(pairs(slices) if single else blocks(slices), *rays, out)
+        for laid_out in _laid_out(slices):
+            kernel(*laid_out, *rays, out)
     return out
 
 
@@ -52,13 +54,19 @@ def _add_adjoint(beam: ParallelBeam, projections: NDArray[Any], out: Floats) -> 
     single, channels = projections.ndim == 3, math.prod(projections.shape[3:])
     kernels = numba_cpu if single else numba_channels
     kernel = kernels.adjoint_threaded if beam.threads else kernels.adjoint_serial
-    image = max(1, 4 * math.prod(projections.shape[1:3]) * min(channels, numba_channels.GROUP * CHANNELS))
+    image = max(1, 4 * math.prod(projections.shape[1:3]) * min(channels, GROUP * CHANNELS))
     at_once = max(LANES, kernels.LAID_OUT // image // LANES * LANES)
     for first in range(0, len(beam), at_once):
         some = slice(first, first + at_once)
         batch = projections[some]
-        landing = (_padded(along[:, some]) for along in beam.landing)
-        kernel(pairs(batch) if single else blocks(batch), *landing, out)
+        landing = [_padded(along[:, some]) for along in beam.landing]
+        for laid_out in _laid_out(batch):
+            kernel(*laid_out, *landing, out)
+
+
+def _laid_out(images: NDArray[Any]) -> Iterable[tuple[Any, ...]]:
+    """What the kernels read of images (n, a, b[, channel]): pairs, or each group and its first channel."""
+    return [(pairs(images),)] if images.ndim == 3 else groups(images)
 
 
 def _padded(landing: Floats) -> Floats:
