@@ -158,9 +158,10 @@ def _stage_iterations(
             background=unknowns.background,
             every=stage.inner_iterations if state.done else stage.first_iterations,
         )
-        tomogram = iterated(inner).tomogram
+        state = replace(
+            state, tomogram=iterated(inner).tomogram, iteration=state.iteration + 1, done=state.done + 1
+        )
         del inner, rays  # they hold volumes and images
-        state = replace(state, tomogram=tomogram, iteration=state.iteration + 1, done=state.done + 1)
         systems, step = _found(here, settings, stage, state)
         small = _largest(step, settings, state, level) < stage.tolerance
         if small and stage != settings.stages[-1]:

@@ -352,6 +352,7 @@ def _continued(
     """Progress after each outer iteration that is left of an alignment, and the step that led there."""
     history = progress.history
     steps = outer_iterations(level, settings, progress.state)
+    del progress  # it holds a tomogram
     began = time.monotonic()
     for step, state in islice(steps, settings.iterations - len(history)):
         step = replace(step, seconds=time.monotonic() - began)
