@@ -34,7 +34,7 @@ _PROCESS, _numbers = uuid4().hex, count()
 
 _STEP = "elementwise"  # what its results are called
 
-BATCH, BATCH_BYTES = 16, 2**20
+BATCH, BATCH_BYTES = 16, 2**19
 """Projections of a NumPy stack that are worked on at a time, at most: what is made on the way stays small."""
 
 DEVICE_BATCH = 2**26

@@ -15,10 +15,10 @@ from .compiling import OPTIONS
 from .lanes import LANES, as_floats, clamped, corners, counting, lane, load, store, whole, zeros
 from .rays import bilinear, column, position, reach_of_rays
 
-SLAB = 8 * 2**20
+SLAB = 4 * 2**20
 """Bytes of the volume that are laid out for a forward kernel at a time, so that copies take little memory."""
 
-LAID_OUT = 4 * 2**20
+LAID_OUT = 2**20
 """Bytes of projections that are laid out for an adjoint kernel at a time, likewise."""
 
 CACHED = 512 * 1024
