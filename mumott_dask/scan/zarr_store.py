@@ -80,6 +80,8 @@ def store_dataset(dataset: xr.Dataset, path: Path, kind: Kind) -> None:
         # they would write on into what is being removed.
         ThreadPoolExecutor(writers) as pool,
         dask.config.set({"pool": pool, **where}),
+        # Or Zarr's threads compress many inner chunks at once, and their allocator keeps what that took.
+        zarr.config.set({} if _is_chunked(marked) else {"async.concurrency": 1}),
     ):
         marked.to_zarr(
             path,
