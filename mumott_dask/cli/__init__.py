@@ -16,7 +16,7 @@ from .campaigns import campaign_command
 from .demonstration import demo_command
 from .drivers import attach_command, stop_command
 from .reports import report_command, serve_command
-from .running import Commands
+from .running import Commands, hand_back_memory
 from .scans import convert_command, info_command
 from .simulations import simulate_command
 from .tomograms import reconstruct_command
@@ -37,6 +37,7 @@ def main() -> None:
     """
     # Threads of OpenMP spin while they wait, and take the cores from others; asleep they cost nothing.
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+    hand_back_memory()
 
 
 for command in (
