@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Protocol, TextIO
-
-from rich.console import Console
-from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from typing import TYPE_CHECKING, Protocol, TextIO
 
 from mumott_dask.words import duration
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
 
 _SMALLEST_PART = 0.1  # of the whole that a line of a part-wise display stands for
 
@@ -65,8 +66,8 @@ class Bar:
 class Lines:
     """A line for every step, or for every tenth of work that has no steps."""
 
-    def __init__(self, console: Console, every_step: bool):
-        self._console = console
+    def __init__(self, file: TextIO, every_step: bool):
+        self._file = file
         self._every_step = every_step
         self._next = 0.0
         self._pace = Pace(every_step)
@@ -81,7 +82,8 @@ class Lines:
 
     def tell(self, text: str) -> None:
         """Print a line."""
-        self._console.print(text, highlight=False, soft_wrap=True, markup=False)
+        self._file.write(f"{text}\n")
+        self._file.flush()
 
 
 @contextmanager
@@ -96,10 +98,13 @@ def display(label: str, every_step: bool = True, file: TextIO | None = None) -> 
         Whether each step is worth a line where there is no terminal; otherwise each tenth of the work is.
     file : text file, optional
     """
-    console = Console(file=file, stderr=file is None)
-    if not console.is_terminal:
-        yield Lines(console, every_step)
+    file = sys.stderr if file is None else file
+    if not file.isatty():
+        yield Lines(file, every_step)
         return
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
     columns = (
         SpinnerColumn(),
         TextColumn("{task.description}", markup=False),
@@ -107,5 +112,5 @@ def display(label: str, every_step: bool = True, file: TextIO | None = None) -> 
         TimeElapsedColumn(),
         TextColumn("{task.fields[left]}"),
     )
-    with Progress(*columns, console=console, transient=True) as progress:
+    with Progress(*columns, console=Console(file=file), transient=True) as progress:
         yield Bar(progress, label, every_step)

@@ -15,7 +15,7 @@ from mumott_dask import align, cluster, compare, open_alignment, open_scan
 from mumott_dask.scan import read_geometry
 
 SMALL = ["--shape", "30x28", "--tilts", 3, "--rotations", 14, "--jitter", 0.5, "--jumps", 1, "--drift", 0.3]
-UNNEEDED = ("distributed", "bokeh", "matplotlib", "h5py", "tifffile", "mrcfile")
+UNNEEDED = ("distributed", "bokeh", "matplotlib", "h5py", "tifffile", "mrcfile", "rich")
 
 
 @pytest.fixture(scope="module")
