@@ -48,6 +48,7 @@ def groups(images: NDArray[Any]) -> Iterator[tuple[Floats, int]]:
         laid_out = np.zeros((count + 1, side_a + 3, side_b + 3, padded), np.float32)
         laid_out[:-1, 1:-2, 1:-2, : part.shape[-1]] = part
         yield laid_out, first
+        del laid_out  # before the next is made
 
 
 def slabs(

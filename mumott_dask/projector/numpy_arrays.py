@@ -28,6 +28,7 @@ def forward(beam: ParallelBeam, volume: NDArray[Any]) -> Floats:
     for slices, *rays in slabs(beam, volume, kernels.SLAB):
         for laid_out in _laid_out(slices):
             kernel(*laid_out, *rays, out)
+            del laid_out  # before more is laid out
     return out
 
 
@@ -62,6 +63,7 @@ def _add_adjoint(beam: ParallelBeam, projections: NDArray[Any], out: Floats) -> 
         landing = [_padded(along[:, some]) for along in beam.landing]
         for laid_out in _laid_out(batch):
             kernel(*laid_out, *landing, out)
+            del laid_out
 
 
 def _laid_out(images: NDArray[Any]) -> Iterable[tuple[Any, ...]]:

@@ -36,6 +36,8 @@ Kind = Literal["scan", "alignment", "unfinished alignment", "tomogram"]
 MARK = "mumott_dask"
 WRITE_BYTES = 640 * 2**20
 """Memory to keep to, roughly, where shards are written by threads of this process."""
+WORTH_THREADS = 256 * 2**20
+"""Bytes of arrays in memory from which on Zarr's threads compress: their allocators keep what that took."""
 
 
 def write_dataset(
@@ -80,8 +82,7 @@ def store_dataset(dataset: xr.Dataset, path: Path, kind: Kind) -> None:
         # they would write on into what is being removed.
         ThreadPoolExecutor(writers) as pool,
         dask.config.set({"pool": pool, **where}),
-        # Or Zarr's threads compress many inner chunks at once, and their allocator keeps what that took.
-        zarr.config.set({} if _is_chunked(marked) else {"async.concurrency": 1}),
+        zarr.config.set({} if marked.nbytes > WORTH_THREADS else {"async.concurrency": 1}),
     ):
         marked.to_zarr(
             path,
