@@ -34,8 +34,8 @@ TILE = 8
 LAID_OUT = 8 * 2**20
 """Bytes of these channels of projections that are laid out for an adjoint kernel at a time."""
 
-SLAB = 8 * 2**20
-"""Bytes of the volume that are laid out for a forward kernel at a time: less than the last cache of most."""
+SLAB = 16 * 2**20
+"""Bytes of the volume that are laid out for a forward kernel at a time: it adds to images once for each."""
 
 
 @numba.njit(inline="always")
