@@ -176,12 +176,12 @@ def test_a_volume_of_channels_beyond_the_cache(threads):
     random = np.random.default_rng(0)
     rotation = Rotation.random(70, rng=2).as_matrix()
     A = Projector(rotation, *random.normal(size=(2, 70)), (34, 35, 36), (19, 37), threads=threads)
-    volume = random.random((*A.volume_shape, 57), np.float32)
+    volume = random.random((*A.volume_shape, 107), np.float32)
     images = random.random((*A.shape, 21), np.float32)
     assert volume.nbytes > SLAB
     some = A[:3]
     forward, adjoint = some.forward(volume), A.adjoint(images)
-    for c in (0, 17, 56):
+    for c in (0, 17, 106):
         assert_agree(forward[..., c], reference_forward(some, volume[..., c]))
     for c in (4, 20):
         assert_agree(adjoint[..., c], reference_adjoint(A, images[..., c]))
