@@ -81,7 +81,12 @@ def told_by_workers(function: Callable[[], Any]) -> dict[str, Any]:
 
 def workers_of(active: Any) -> tuple[Worker, ...]:
     """All workers of a client's cluster, by name, as its scheduler knows them now."""
-    listed = active.scheduler_info(n_workers=-1)["workers"]  # of all: in some releases it tells of five
+    info = active.scheduler_info(n_workers=-1)  # of all: in some releases it tells of five
+    if "workers" not in info:  # the client has lost its scheduler, and tries to reach it again
+        from distributed.comm.core import CommClosedError
+
+        raise CommClosedError("the scheduler can't be reached")
+    listed = info["workers"]
     return tuple(
         Worker(address, entry["nthreads"], entry["memory_limit"] or 0)
         for address, entry in sorted(listed.items(), key=lambda item: (str(item[1]["name"]), item[0]))

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from distributed import KilledWorker
-from distributed.client import AllExit, FutureCancelledError
+from distributed.client import AllExit, ClosedClientError, FutureCancelledError
 from distributed.comm.core import CommClosedError
 from distributed.scheduler import NoWorkerError
 
@@ -33,7 +33,7 @@ def losses_told() -> Iterator[None]:
     """Say in one line, as a ScanError, that work ended because its cluster was lost."""
     try:
         yield
-    except (FutureCancelledError, CommClosedError) as error:
+    except (FutureCancelledError, ClosedClientError, CommClosedError) as error:
         reason = getattr(error, "reason", None) or str(error)
         raise ScanError(f"the Dask cluster that worked on it was lost ({reason})") from error
     except NoWorkerError as error:
