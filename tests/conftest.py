@@ -1,12 +1,19 @@
-"""What tests need that a machine may lack: a GPU, programs that are no packages of Python."""
+"""What tests need that a machine may lack: a GPU, programs that are no packages of Python, interrupts."""
 
 import importlib
 import os
+import signal
 import sys
 
 import pytest
 
 from mumott_dask.devices import missing_gpu
+
+
+def pytest_configure():
+    """Interrupts count, here and in what tests start: a shell has what it runs in the background ignore them."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(items):

@@ -16,7 +16,7 @@ LIMIT = 512 * 2**20  # bytes; of these, imports take half
 TIMES = 10
 FLUX = 40_000
 SEGMENTS = 64, 48, 40  # how many, of so many pixels along j and k
-THIN = 12, 400  # so that there are many pixels, of which kernels have little to do
+THIN = 6, 1600  # so that there are many pixels, of which kernels have little to do
 ONE_STEP = (Stage("coarse", 1, 1.5, 1, 2, 1, 0.0),)
 
 
