@@ -11,7 +11,8 @@ from mumott_dask import arrays
 from mumott_dask.measured import signal_and_mask
 from mumott_dask.projector import Projector
 
-from .level import Level, whole_level
+from .level import SLOWER, Level, whole_level
+from .records import default_stages
 from .settings import Gauge, Settings
 from .start import Start, better_start, line_start
 from .views import beyond_view
@@ -31,13 +32,23 @@ def measured(scan: xr.Dataset, settings: Settings, projector: Projector) -> Leve
 
 
 def with_room(level: Level, settings: Settings) -> tuple[Level, Settings]:
-    """Level and settings for a sample that the views cut: more volume, and an open beam that nobody saw."""
+    """Level and settings for a sample that the views cut: more volume, and an open beam that nobody saw.
+
+    What is beyond the views settles slowly, and offsets that follow it come to rest too early: the last of
+    the default stages reconstructs for longer between its steps. Not where rotations are free as well: with
+    few projections, these and a tomogram that has settled further take long to come to rest.
+    """
     beyond = beyond_view(level)
     if not any(beyond) or not settings.stages:
         return level, settings
     level = level.with_room(beyond)
     if settings.method == "auto" and settings.background is None and level.counting:
         settings = replace(settings, background="constant")
+    default = settings.stages == default_stages(level.detector_shape, settings.tolerance)
+    if default and not settings.unknowns.rotations:
+        *coarse, last = settings.stages
+        last = replace(last, inner_iterations=SLOWER * last.inner_iterations)
+        settings = replace(settings, stages=(*coarse, last))
     log.info(
         "the views cut the sample: volume %s, background %s",
         level.projector.volume_shape,

@@ -21,7 +21,7 @@ from mumott_dask.projector import Projector, VolumeChunks, with_slabs
 from mumott_dask.reconstruction import SirtWeights, iterated, mitra_steps, sirt_weights
 
 from .flow import Sides, Systems, sides_of_all, small_systems
-from .level import Level, trusting, whole_level
+from .level import SLOWER, Level, trusting, whole_level
 from .records import TRUSTED, Unknowns
 from .result import with_offsets
 from .steps import Step, instrument, solved, turned
@@ -99,6 +99,7 @@ class Realigned:
     rotation_shift: Floats  #: (projection, 2), pixels: what free rotations move them by
     rotation: Floats  #: (projection, 3), radians: the rotations that the images ask for
     instrument: Floats  #: (3,), radians: the rotation in the laboratory that all of them together ask for
+    taken: float  #: share of the data that the tomogram of all projections takes for itself
 
 
 def aligned(
@@ -134,7 +135,7 @@ def aligned(
         weight,
         stages[-1]["smoothing"] if stages else 0.7,
         cut,
-        iterations,
+        iterations * (SLOWER if any(cut) else 1),
     )
 
 
@@ -189,6 +190,7 @@ def realigned(scan: Aligned, progress: Progress) -> Realigned:
         by_rotation,
         turns,
         turn,
+        own.taken,
     )
 
 
@@ -219,10 +221,11 @@ def _part(scan: Aligned, held: NDArray[np.intp], tomogram: Volume) -> tuple[list
     )
     halves = scan.systems(level, tomogram, unknowns, sides_of_halves)
     half = solved(halves, unknowns, free)
+    # Residuals of images that the tomogram has not seen hold its error already: nothing is to be added.
     found = [
         moved + _offsets(half),
         half.deviations[:, :2] * np.sqrt(1 - halves.taken),
-        step.deviations[:, :2],
+        step.deviations[:, :2] * np.sqrt(1 - systems.taken),
         _offsets(flat) - _offsets(base),
         _offsets(turning) - _offsets(base),
         turning.rotation,

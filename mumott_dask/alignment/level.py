@@ -15,6 +15,9 @@ from mumott_dask.projector import Projector
 
 Floats = NDArray[np.float64]
 
+SLOWER = 2
+"""Times as many iterations of MITRA, where views cut the sample: voxels that few rays cross settle slowly."""
+
 _ROOM = 1.4  # sides of a volume with room for what the views cut, in sides of the scan's
 _TAPER = 0.3  # share of the window's side that its two cosine edges take together
 

@@ -46,7 +46,8 @@ def validate(
     alignment : Dataset or path
         What `align` found for it.
     iterations : int
-        Of MITRA for each of the 13 tomograms; with fewer, tomograms that are not finished pass for errors.
+        Of MITRA for each of the 13 tomograms, twice as many where the views cut the sample; with fewer,
+        tomograms that are not finished pass for errors.
     watch : callable, optional
         Called after each tomogram with their number so far, the number in all, and what was done.
     volume_chunks : int, "auto" or None
@@ -75,9 +76,10 @@ def validate(
     The noise of a projection's own pixels moves its aligned and its held-out offset alike, so that their
     difference would not show it. The held-out offset is therefore taken from every other pixel, as of a
     chequerboard. With S the standard error of the held-out offset by all pixels, H of what half of them add,
-    and E of the aligned offset, the variance of the difference is ``H^2 + S^2 - E^2``, as the aligned offset,
-    which uses more of the data, is the efficient one (Hausman, Econometrica 46, 1251 (1978)). S, H and E are
-    computed here; the errors that the alignment states are scaled by the root of that over E.
+    and t the share of the data that a tomogram takes for itself, the variance of the difference is
+    ``H^2 + t S^2``: of what a held-out residual scatters by, t is the tomogram's, and the rest the noise of
+    its own pixels. S, H, t and the standard error E of the aligned offset are computed here; the errors that
+    the alignment states are scaled by the root of that variance over E.
 
     Errors of the model that a projection does not share with others (its own angle, its own background) move
     both offsets alike as well. They are looked for in the held-out images: left-out unknowns are set free,
@@ -133,7 +135,7 @@ def _dataset(
         axis=1,
     )
     halving = found.deviation * _rms(found.halving / found.deviation)  # of one projection, few blocks tell it
-    variance = halving**2 + np.maximum(found.deviation**2 - found.expected**2, 0)
+    variance = halving**2 + found.taken * found.deviation**2
     error = _stated(alignment, labels, found) * np.sqrt(variance) / found.expected
     ratio = difference / error
     stray = strays(ratio)
