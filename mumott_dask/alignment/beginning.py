@@ -11,7 +11,7 @@ from mumott_dask import arrays
 from mumott_dask.measured import signal_and_mask
 from mumott_dask.projector import Projector
 
-from .level import SLOWER, Level, whole_level
+from .level import Level, iterations_for, whole_level
 from .records import default_stages
 from .settings import Gauge, Settings
 from .start import Start, better_start, line_start
@@ -34,9 +34,8 @@ def measured(scan: xr.Dataset, settings: Settings, projector: Projector) -> Leve
 def with_room(level: Level, settings: Settings) -> tuple[Level, Settings]:
     """Level and settings for a sample that the views cut: more volume, and an open beam that nobody saw.
 
-    What is beyond the views settles slowly, and offsets that follow it come to rest too early: the last of
-    the default stages reconstructs for longer between its steps. Not where rotations are free as well: with
-    few projections, these and a tomogram that has settled further take long to come to rest.
+    Offsets that follow a tomogram which has not settled there come to rest too early: the last of the default
+    stages reconstructs for longer between its steps.
     """
     beyond = beyond_view(level)
     if not any(beyond) or not settings.stages:
@@ -44,11 +43,10 @@ def with_room(level: Level, settings: Settings) -> tuple[Level, Settings]:
     level = level.with_room(beyond)
     if settings.method == "auto" and settings.background is None and level.counting:
         settings = replace(settings, background="constant")
-    default = settings.stages == default_stages(level.detector_shape, settings.tolerance)
-    if default and not settings.unknowns.rotations:
+    if settings.stages == default_stages(level.detector_shape, settings.tolerance):
         *coarse, last = settings.stages
-        last = replace(last, inner_iterations=SLOWER * last.inner_iterations)
-        settings = replace(settings, stages=(*coarse, last))
+        inner = iterations_for(last.inner_iterations, beyond, settings.unknowns)
+        settings = replace(settings, stages=(*coarse, replace(last, inner_iterations=inner)))
     log.info(
         "the views cut the sample: volume %s, background %s",
         level.projector.volume_shape,

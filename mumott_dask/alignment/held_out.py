@@ -21,7 +21,7 @@ from mumott_dask.projector import Projector, VolumeChunks, with_slabs
 from mumott_dask.reconstruction import SirtWeights, iterated, mitra_steps, sirt_weights
 
 from .flow import Sides, Systems, sides_of_all, small_systems
-from .level import SLOWER, Level, trusting, whole_level
+from .level import Level, iterations_for, trusting, whole_level
 from .records import TRUSTED, Unknowns
 from .result import with_offsets
 from .steps import Step, instrument, solved, turned
@@ -124,18 +124,19 @@ def aligned(
     free = np.tile([name in directions for name in "jk"], (len(labels), 1))
     free[np.isin(labels, alignment.attrs.get("fixed", [])) | (weight == 0)] = False
     stages = json.loads(alignment.attrs.get("stages", "[]"))
+    unknowns = Unknowns(
+        chosen.sizes["term"] if "background" in chosen else 0,
+        bool(alignment.attrs.get("refine_angles", False)),
+    )
     return Aligned(
         level,
         sirt_weights(level.projector, arrays.chunk_lengths(level.data), level.mask),
-        Unknowns(
-            chosen.sizes["term"] if "background" in chosen else 0,
-            bool(alignment.attrs.get("refine_angles", False)),
-        ),
+        unknowns,
         free,
         weight,
         stages[-1]["smoothing"] if stages else 0.7,
         cut,
-        iterations * (SLOWER if any(cut) else 1),
+        iterations_for(iterations, cut, unknowns),
     )
 
 

@@ -46,8 +46,8 @@ def validate(
     alignment : Dataset or path
         What `align` found for it.
     iterations : int
-        Of MITRA for each of the 13 tomograms, twice as many where the views cut the sample; with fewer,
-        tomograms that are not finished pass for errors.
+        Of MITRA for each of the 13 tomograms, twice as many where the views cut the sample, unless slopes of
+        the background or rotations were looked for; with fewer, what is not finished passes for errors.
     watch : callable, optional
         Called after each tomogram with their number so far, the number in all, and what was done.
     volume_chunks : int, "auto" or None
