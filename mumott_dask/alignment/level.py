@@ -170,7 +170,7 @@ def centre_of_mass(tomogram: NDArray[np.float32]) -> NDArray[np.float64]:
 def iterations_for(usual: int, cut: tuple[bool, bool], unknowns: Unknowns) -> int:
     """Iterations of MITRA: more than usual where views cut the sample, as what is beyond them settles slowly.
 
-    Not where slopes or rotations are free as well: with few projections, these and a tomogram that has settled
-    further take long to come to rest.
+    Not where slopes or rotations are free as well: with few projections, these and a tomogram that has
+    settled further take long to come to rest.
     """
     return _LONGER * usual if any(cut) and unknowns.count <= 3 else usual
