@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from . import arrays, devices
 from .errors import ScanError, ScanWarning
-from .images import quantiles, smooth
+from .images import quantiles, ranks_of_nine, smooth
 
 _OPEN_BEAM = 99.9  # percentile of the diode
 _AIR_SMOOTHING = 2.0  # pixels
@@ -211,9 +211,9 @@ def without_spikes(diode: Any) -> Any:
 
 
 def _without_spikes(images: Any) -> Any:
-    xp, filters = devices.namespace(images), devices.filters(images)
-    values, around = xp.astype(images, xp.float32), (1, 3, 3)
-    low, high = (filters.rank_filter(values, rank, around, mode="nearest") for rank in (2, -3))
+    xp = devices.namespace(images)
+    values = xp.astype(images, xp.float32)
+    low, middle, high = ranks_of_nine(values)
     away = xp.maximum(values - high, low - values)
     least = 1e-3 * xp.max(xp.abs(high), axis=(1, 2), keepdims=True)
     noise = xp.sqrt(xp.maximum(high, least) + 1e-30)
@@ -222,7 +222,6 @@ def _without_spikes(images: Any) -> Any:
     faulty = (away > _SPIKE * xp.abs(high)) & (away > _UNUSUAL * usual * noise)
     if not devices.numbers(xp.any(faulty)):
         return images
-    middle = filters.median_filter(values, around, mode="nearest")
     return xp.where(faulty, xp.astype(middle, images.dtype), images)
 
 

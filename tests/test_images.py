@@ -6,6 +6,7 @@ import pytest
 from dask.base import is_dask_collection
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import ndimage
 
 from mumott_dask import images
 from mumott_dask.images import smooth
@@ -30,6 +31,14 @@ def bin_by_hand(stack, n):
             pixels = stack[:, a * n : (a + 1) * n, b * n : (b + 1) * n]
             binned[:, a, b] = pixels.astype(np.float64).sum(axis=(1, 2)) / n**2
     return binned
+
+
+@given(seeds, st.tuples(st.integers(1, 4), st.integers(1, 9), st.integers(1, 9)))
+def test_ranks_are_those_of_a_library_of_filters(seed, shape):
+    stack = stack_of(seed, shape).round(1)  # so that some are equal
+    for found, rank in zip(images.ranks_of_nine(stack), (2, 4, 6), strict=True):
+        expected = ndimage.rank_filter(stack, rank, (1, 3, 3), mode="nearest")
+        np.testing.assert_array_equal(found, expected)
 
 
 @given(seeds, st.integers(1, 5), st.tuples(st.integers(1, 4), st.integers(1, 9), st.integers(1, 9)))
