@@ -18,15 +18,6 @@ ONE_THREAD_A_TASK = {"NUMBA_NUM_THREADS": "1"}
 # would give it up for good, and wait for ever once all are.
 PATIENCE = {"distributed": {"deploy": {"lost-worker-timeout": "10 minutes"}}}
 
-# Dask has glibc give back what is freed beyond 64 KiB, and so ask for the pages of each volume anew: with
-# small ones, a tenth of a worker's time. Up to 16 MiB a thread may stay.
-KEPT = str(16 * 2**20)
-MEMORY = {
-    "distributed": {
-        "nanny": {"pre-spawn-environ": {"MALLOC_TRIM_THRESHOLD_": KEPT, "MALLOC_MMAP_THRESHOLD_": KEPT}}
-    }
-}
-
 # A terminal sends Ctrl-C to the workers as well; what becomes of them is for the client's process to say.
 # A heartbeat that is under way when the cluster closes fails, and would be logged with its traceback; a task
 # is given up.
@@ -90,7 +81,6 @@ def local(
         if number is not None and not (isinstance(number, int) and number >= 1):
             raise ScanError(f"{name} is {number!r}, expected a positive whole number")
     dask.config.update_defaults(PATIENCE)
-    dask.config.update_defaults(MEMORY)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Port .* is already in use")
         client = Client(

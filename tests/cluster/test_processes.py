@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import os
-import resource
 import signal
-import sys
 import threading
 from functools import partial
 from pathlib import Path
@@ -49,21 +47,6 @@ def test_numba_and_blas_keep_to_one_thread_a_task(client):
     assert set(client.run(lambda: os.environ["OPENBLAS_NUM_THREADS"]).values()) == {
         os.environ.get("OPENBLAS_NUM_THREADS", "1")
     }
-
-
-def _pages_asked_for():
-    """While a hundred arrays of a mebibyte come and go."""
-    import numpy as np
-
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
-    for _ in range(100):
-        np.ones(2**17)
-    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
-
-
-@pytest.mark.skipif(sys.platform != "linux", reason="glibc's memory")
-def test_workers_keep_the_pages_of_what_comes_and_goes(client):
-    assert max(client.run(_pages_asked_for).values()) < 100 * 2**20 / resource.getpagesize() / 5
 
 
 def _seconds_by_thread():
