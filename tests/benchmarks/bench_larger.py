@@ -1,22 +1,28 @@
-"""A scan ten times larger than the memory limit of all workers: what a worker takes to align it."""
+"""A scan ten times larger than the memory limit of all workers, and a volume as large as one worker's limit."""
 
 import re
 import time
+from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 
 import dask.array as da
 import numpy as np
 import pytest
+from distributed import wait
+from scipy.spatial.transform import Rotation
 
 import mumott_dask as md
-from mumott_dask import cluster
+from mumott_dask import Projector, arrays, cluster
 from mumott_dask.alignment import Stage
+from mumott_dask.reconstruction import mitra_steps, sirt_weights
 
 LIMIT = 512 * 2**20  # bytes; of these, imports take half
 TIMES = 10
 FLUX = 40_000
 SEGMENTS = 64, 48, 40  # how many, of so many pixels along j and k
 THIN = 6, 1600  # so that there are many pixels, of which kernels have little to do
+SIDE, SLABS, WORKERS = 640, 40, 10  # a volume of 1000 MiB
 ONE_STEP = (Stage("coarse", 1, 1.5, 1, 2, 1, 0.0),)
 
 
@@ -77,3 +83,27 @@ def test_a_scan_ten_times_larger_than_the_workers(figure, tmp_path, workers, mak
     of = "its segments" if variable else "the diode"
     what = f"worker memory, {workers} of them aligning {of} of a scan of {TIMES} times their limit"
     figure("Dask", what, held / 2**20, "MiB", LIMIT / 2**20, note=note)
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="needs the peak that Linux keeps")
+def test_a_volume_as_large_as_a_worker(figure):
+    """SIRT's weights and two iterations of MITRA, on a projection a worker."""
+    limit = 4 * SIDE**3
+    turns = Rotation.from_rotvec(np.outer(np.linspace(0, np.pi, WORKERS, False), [0, 0, 1])).as_matrix()
+    projector = Projector(turns, *np.zeros((2, WORKERS)), (SIDE,) * 3, (SIDE, SIDE))
+    projector = replace(projector, slabs=SLABS)
+    with cluster.local(WORKERS, threads=1, memory_limit=limit, dashboard_address=None) as client:
+        (images,) = arrays.keep_on_workers(arrays.constant(1, projector.shape, (1,) * WORKERS))
+        begin = time.monotonic()
+        weights = sirt_weights(projector, (1,) * WORKERS)
+        for step in islice(mitra_steps(projector, images, *weights), 2):
+            wait([step.tomogram, step.loss])
+        seconds = time.monotonic() - begin
+        held = max(client.run(peak).values())
+        logs = str(client.get_worker_logs())
+        spilled = sum(client.run(lambda dask_worker: len(dask_worker.data.slow)).values())
+    note = f"largest resident size; {SLABS} slabs, {seconds:.0f} s"
+    what = f"worker memory, {WORKERS} of them with a volume of one's limit"
+    figure("Dask", what, held / 2**20, "MiB", limit / 2**20, note=note)
+    figure("Dask", "blocks that they spilled", spilled, aim=0)
+    figure("Dask", "times that one of them paused", logs.count("Pausing"), aim=0)
