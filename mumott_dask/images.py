@@ -88,8 +88,8 @@ def ranks_of_nine(images: Images) -> tuple[Images, Images, Images]:
 
     Notes
     -----
-    What `scipy.ndimage.rank_filter` gives, ten times as fast: three neighbours share a column in order, and
-    there are no branches. (Median: Smith, Xilinx XCell Journal 23, 16 (1996).)
+    What `scipy.ndimage.rank_filter` gives, several times as fast: three neighbours share a column in order,
+    and there are no branches. (Median: Smith, Xilinx XCell 23 (1996).)
     """
     xp = devices.namespace(images)
     less, more = xp.minimum, xp.maximum

@@ -11,11 +11,11 @@ from mumott_dask import arrays
 from mumott_dask.measured import signal_and_mask
 from mumott_dask.projector import Projector
 
-from .level import Level, iterations_for, whole_level
+from .level import Level, whole_level
 from .records import default_stages
 from .settings import Gauge, Settings
 from .start import Start, better_start, line_start
-from .views import beyond_view
+from .views import beyond_view, iterations_for
 
 log = logging.getLogger(__name__)
 

@@ -21,11 +21,11 @@ from mumott_dask.projector import Projector, VolumeChunks, with_slabs
 from mumott_dask.reconstruction import SirtWeights, iterated, mitra_steps, sirt_weights
 
 from .flow import Sides, Systems, sides_of_all, small_systems
-from .level import Level, iterations_for, trusting, whole_level
+from .level import Level, trusting, whole_level
 from .records import TRUSTED, Unknowns
 from .result import with_offsets
 from .steps import Step, instrument, solved, turned
-from .views import beyond_view
+from .views import beyond_view, iterations_for
 
 Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
@@ -36,7 +36,6 @@ FOLDS = 10
 _STEPS = 3  # of the held-out unknowns against their tomogram, which does not change
 _LARGEST_STEP = 1.0  # pixels
 _EVERYTHING = Unknowns(background=3, rotations=True)
-_MOST_TAKEN = 0.9
 _BLOCK = 8  # pixels: residuals further apart have nothing to do with each other
 
 
@@ -77,14 +76,17 @@ class Aligned:
         """Which unknowns of some projections may move, (projection, unknown)."""
         return np.pad(self.free[chosen], ((0, 0), (0, unknowns.count - 2)), constant_values=True)
 
-    def systems(
+    def systems(self, tomogram: Volume) -> Systems:
+        """Small systems of all projections, of which those that count have told the tomogram."""
+        found = small_systems(self.level, tomogram, self.smoothing, self.unknowns)
+        counted = max(int(np.count_nonzero(self.weight)), 1)
+        return found._replace(filled=found.filled * len(self.weight) / counted)
+
+    def held_out_systems(
         self, level: Level, tomogram: Volume, unknowns: Unknowns, sides: Sides = sides_of_all
     ) -> Systems:
-        """Small systems of some projections, with what the tomogram takes for itself counted over all."""
-        found = small_systems(level, tomogram, self.smoothing, unknowns, sides)
-        total = max(found.seen.mean() * np.count_nonzero(self.weight), 1)
-        taken = min(found.filled / total, _MOST_TAKEN)
-        return found._replace(filled=float(taken * found.seen.sum()))
+        """Small systems of images that the tomogram has not seen: their residuals hold its error already."""
+        return small_systems(level, tomogram, self.smoothing, unknowns, sides)._replace(filled=0.0)
 
 
 @dataclass(frozen=True)
@@ -163,7 +165,7 @@ def realigned(scan: Aligned, progress: Progress) -> Realigned:
     n = len(scan.weight)
     whole_tomogram = scan.tomogram(np.ones(n, bool))
     progress("tomogram of all projections")
-    own = scan.systems(scan.level, whole_tomogram, scan.unknowns)
+    own = scan.systems(whole_tomogram)
     expected = solved(own, scan.unknowns, scan.freedom(scan.unknowns)).deviations[:, :2]
     parts = []
     order = np.argsort(np.arange(n) % FOLDS, kind="stable")
@@ -201,7 +203,7 @@ def _part(scan: Aligned, held: NDArray[np.intp], tomogram: Volume) -> tuple[list
     free = scan.freedom(unknowns, held)
     moved = np.zeros((len(held), 2))
     for _ in range(_STEPS):
-        systems = scan.systems(level, tomogram, unknowns)
+        systems = scan.held_out_systems(level, tomogram, unknowns)
         step = solved(systems, unknowns, free)
         change = np.clip(_offsets(step), -_LARGEST_STEP, _LARGEST_STEP)
         moved += change
@@ -210,7 +212,7 @@ def _part(scan: Aligned, held: NDArray[np.intp], tomogram: Volume) -> tuple[list
             projector.j_offset + change[:, 0], projector.k_offset + change[:, 1]
         ).with_rotation(turned(projector.rotation, step.rotation))
         level = replace(level, projector=projector)
-    everything = scan.systems(level, tomogram, _EVERYTHING)
+    everything = scan.held_out_systems(level, tomogram, _EVERYTHING)
     modelled = scan.freedom(_EVERYTHING, held)
     modelled[:, 2 + unknowns.background : 5] = False
     modelled[:, 5:] = unknowns.rotations
@@ -220,13 +222,12 @@ def _part(scan: Aligned, held: NDArray[np.intp], tomogram: Volume) -> tuple[list
     base, flat, turning = (
         solved(everything, _EVERYTHING, flags) for flags in (modelled, with_background, with_rotations)
     )
-    halves = scan.systems(level, tomogram, unknowns, sides_of_halves)
+    halves = scan.held_out_systems(level, tomogram, unknowns, sides_of_halves)
     half = solved(halves, unknowns, free)
-    # Residuals of images that the tomogram has not seen hold its error already: nothing is to be added.
     found = [
         moved + _offsets(half),
-        half.deviations[:, :2] * np.sqrt(1 - halves.taken),
-        step.deviations[:, :2] * np.sqrt(1 - systems.taken),
+        half.deviations[:, :2],
+        step.deviations[:, :2],
         _offsets(flat) - _offsets(base),
         _offsets(turning) - _offsets(base),
         turning.rotation,

@@ -13,12 +13,9 @@ from mumott_dask.errors import ScanError
 from mumott_dask.images import binned
 from mumott_dask.projector import Projector
 
-from .records import Unknowns
-
 Floats = NDArray[np.float64]
 
 _ROOM = 1.4  # sides of a volume with room for what the views cut, in sides of the scan's
-_LONGER = 2  # times as many iterations, where few rays cross a part of the voxels
 _TAPER = 0.3  # share of the window's side that its two cosine edges take together
 
 
@@ -165,12 +162,3 @@ def centre_of_mass(tomogram: NDArray[np.float32]) -> NDArray[np.float64]:
     if not total > 0:
         return np.zeros(3)
     return np.array([line @ (np.arange(len(line)) - (len(line) - 1) / 2) / total for line in lines])
-
-
-def iterations_for(usual: int, cut: tuple[bool, bool], unknowns: Unknowns) -> int:
-    """Iterations of MITRA: more than usual where views cut the sample, as what is beyond them settles slowly.
-
-    Not where slopes or rotations are free as well: with few projections, these and a tomogram that has
-    settled further take long to come to rest.
-    """
-    return _LONGER * usual if any(cut) and unknowns.count <= 3 else usual

@@ -11,12 +11,14 @@ from mumott_dask import arrays, devices
 from mumott_dask.images import quantiles
 
 from .level import Level
+from .records import Unknowns
 
 Floats = NDArray[np.float64]
 
 _EDGE = 3  # pixels of each edge that are looked at
 _CUT = 0.12  # of the image's high absorbances: above it at an edge, the sample goes on beyond
 _OFTEN = 0.1  # share of the edges
+_LONGER = 2  # times as many iterations, where few rays cross a part of the voxels
 
 
 def beyond_view(level: Level) -> tuple[bool, bool]:
@@ -24,6 +26,15 @@ def beyond_view(level: Level) -> tuple[bool, bool]:
     shares = arrays.of_each_projection(_edges, level.data, level.mask)
     cut = shares > _CUT
     return bool(cut[:, :2].mean() > _OFTEN), bool(cut[:, 2:].mean() > _OFTEN)
+
+
+def iterations_for(usual: int, cut: tuple[bool, bool], unknowns: Unknowns) -> int:
+    """Iterations of MITRA: more than usual where views cut the sample, as what is beyond them settles slowly.
+
+    Not where slopes or rotations are free as well: with few projections, these and a tomogram that has
+    settled further take long to come to rest.
+    """
+    return _LONGER * usual if any(cut) and unknowns.count <= 3 else usual
 
 
 def _edges(images: Any, mask: Any) -> Any:

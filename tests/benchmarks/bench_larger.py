@@ -17,6 +17,10 @@ from mumott_dask import Projector, arrays, cluster
 from mumott_dask.alignment import Stage
 from mumott_dask.reconstruction import mitra_steps, sirt_weights
 
+pytestmark = pytest.mark.skipif(
+    not Path("/proc/self/status").exists(), reason="needs the peak that Linux keeps"
+)
+
 LIMIT = 512 * 2**20  # bytes; of these, imports take half
 TIMES = 10
 FLUX = 40_000
@@ -65,7 +69,6 @@ def peak():
     return 1024 * int(re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())[1])
 
 
-@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="needs the peak that Linux keeps")
 @pytest.mark.parametrize(("workers", "make"), [(1, with_segments), (2, with_diode)])
 def test_a_scan_ten_times_larger_than_the_workers(figure, tmp_path, workers, make):
     """One outer iteration, of which every pass reads the scan again."""
@@ -85,7 +88,6 @@ def test_a_scan_ten_times_larger_than_the_workers(figure, tmp_path, workers, mak
     figure("Dask", what, held / 2**20, "MiB", LIMIT / 2**20, note=note)
 
 
-@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="needs the peak that Linux keeps")
 def test_a_volume_as_large_as_a_worker(figure):
     """SIRT's weights and two iterations of MITRA, on a projection a worker."""
     limit = 4 * SIDE**3

@@ -1,3 +1,5 @@
+"""What is told where work ends because its cluster is lost."""
+
 from types import SimpleNamespace
 
 import pytest
