@@ -14,7 +14,11 @@ import numpy as np
 from mumott_dask import devices
 
 from .beam import ParallelBeam
-from .cuda_kernels import THREADS
+from .cuda_kernels import THREADS, TOGETHER
+
+FEW = TOGETHER
+"""Projections that are followed through slices laid out as suits the others: to lay them out again and to
+start a kernel for no more than a block takes costs more than loads from many rows."""
 
 _LEAST_LEAN, _MOST_LEAN = 0.1, 1.5
 """Pixels along j for each along k: less is not worth writes to many rows, more spreads rays along b."""
@@ -32,6 +36,8 @@ def bundles(
 ) -> list[Bundle]:
     """Rays of the projections `numbers`, on the device of `beside`; see `layout.slabs` for the parameters."""
     across = np.abs(first[numbers, 2]) > np.abs(second[numbers, 2])
+    if min(np.sum(across), np.sum(~across)) <= FEW:
+        across[:] = np.mean(across) > 0.5
     made = []
     for turned in (False, True):
         some = numbers[across == turned]
