@@ -115,9 +115,7 @@ def absorbance(
     )
 
 
-def absorbance_images(
-    signal: Any, weights: Any, level: NDArray[np.float64], cutoff: tuple[float, float]
-) -> tuple[Any, Any]:
+def absorbance_images(signal: Any, weights: Any, level: Any, cutoff: tuple[float, float]) -> tuple[Any, Any]:
     """Absorbance and which pixels hold one, (projection, j, k) float32 and bool.
 
     Parameters
@@ -125,14 +123,14 @@ def absorbance_images(
     signal, weights : (projection, j, k) array
         NumPy or Dask.
     level : (projection, 1, 1) float64, in the signal's units
-        The open beam; NaN for projections with nothing in them.
+        The open beam; NaN for projections with nothing in them. NumPy, or where the signal is.
     cutoff : (float, float)
         Transmittivities outside are clipped and no valid ones.
     """
     low, high = cutoff
-    xp, empty = devices.namespace(signal), np.isnan(level)
-    level, seen = devices.beside(signal, np.where(empty, 1, level), ~empty)
-    transmittivity = signal / level
+    (level,) = devices.beside(signal, level)
+    xp, seen = devices.namespace(signal), level == level
+    transmittivity = signal / devices.namespace(level).where(seen, level, 1.0)
     valid = (transmittivity >= low) & (transmittivity <= high) & (weights > 0) & seen
     return xp.astype(-xp.log10(xp.clip(transmittivity, low, high)), xp.float32), valid
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
-from itertools import count
+from itertools import chain, count
+from operator import itemgetter
 from typing import Any
 from uuid import uuid4
 
@@ -31,6 +32,8 @@ _LARGE = "distributed.admin.large-graph-warning-threshold"  # volumes travel in 
 _ROOM = 0.1  # of the workers' memory, for images that are made at once
 
 _PROCESS, _numbers = uuid4().hex, count()
+
+_AXES = "pjks"  # projection, j, k, segment
 
 _STEP = "elementwise"  # what its results are called
 
@@ -316,33 +319,43 @@ def map_images(function: Callable[[NDArray[Any]], NDArray[Any]], images: Any) ->
     return whole.map_blocks(partial(in_batches, function), dtype=images.dtype, meta=whole._meta)
 
 
-def images_of(function: Callable[..., tuple[Any, ...]], count: int, *stacks: Any) -> tuple[Any, ...]:
-    """As many stacks of images (projection, j, k) as said, float32, from ``function(*blocks)``.
+def images_of(
+    function: Callable[..., tuple[Any, ...]], types: Sequence[Any], *stacks: Any
+) -> tuple[Any, ...]:
+    """Stacks of images (projection, j, k), one of each of the types, from ``function(*blocks)``.
 
-    It is called a few projections at a time, in one task a chunk: what it makes on the way stays small.
+    It is called a few projections at a time, in one task a chunk, where the chunk is: what it makes on the
+    way stays small.
 
     Parameters
     ----------
     function : callable
         Gives a tuple of so many (projection, j, k) arrays.
-    count : int
-    *stacks : (projection, j, k, segment) arrays
-        NumPy, or the first of them Dask; the others may be one segment long.
+    types : sequence of dtype
+    *stacks : (projection, j, k[, segment]) arrays
+        NumPy, or the first of them Dask; the others may be one long but for their projections, or a number.
     """
     first = stacks[0]
     if not is_chunked(first):
         return tuple(in_batches(function, *stacks))
-    lengths, image = first.chunks[0], first.shape[1:3]
-    whole = [da.asarray(stack).rechunk((lengths, *stack.shape[1:])) for stack in stacks]
-    options = {"dtype": np.float32, "meta": np.empty((0,) * 4, np.float32)}
-    together = da.map_blocks(
-        partial(_side_by_side, function), *whole, chunks=(lengths, count, *image), **options
+    whole = [da.asarray(s).rechunk((first.chunks[0], *s.shape[1:])) if np.ndim(s) else s for s in stacks]
+    along = (_AXES[: np.ndim(stack)] or None for stack in whole)
+    made = da.blockwise(
+        partial(_images_of_block, function),
+        _AXES[:3],
+        *chain.from_iterable(zip(whole, along, strict=True)),
+        align_arrays=False,  # what is one long is the same for all pixels
+        meta=np.empty((0, 0, 0)),
     )
-    return tuple(together[:, n].map_blocks(np.ascontiguousarray) for n in range(count))
+    return tuple(
+        made.map_blocks(itemgetter(n), dtype=dtype, meta=np.empty((0, 0, 0), dtype))
+        for n, dtype in enumerate(types)
+    )
 
 
-def _side_by_side(function: Callable[..., tuple[Any, ...]], *blocks: Any) -> Any:
-    return in_batches(lambda *some: np.stack(function(*some), axis=1), *blocks)
+def _images_of_block(function: Callable[..., tuple[Any, ...]], *blocks: Any) -> Any:
+    whole = [block[0] if isinstance(block, list) else block for block in blocks]  # of all segments
+    return in_batches(function, *devices.together(*whole))
 
 
 def chunks(array: Any) -> list[Any]:

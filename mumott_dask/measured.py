@@ -103,7 +103,7 @@ def signal_and_mask(
         value, mask = _segments(scan, signal)
     else:
         inputs = scan[signal.name].data, pixel_weights(scan)
-        if gpu and not arrays.is_chunked(inputs[0]):
+        if gpu:
             inputs = devices.to_device(inputs[0]), devices.to_device(inputs[1])
         value, mask, *empty = arrays.in_batches(
             _absorbance if signal.kind == "transmission" else _finite, *inputs
@@ -121,9 +121,14 @@ def _absorbance(measured: Any, weights: Any) -> tuple[Any, Any, NDArray[np.bool_
     air = air_level(readings, weights)
     empty = ~(air > 0) | without_contrast(readings)
     level = np.where(empty, np.nan, air)[:, None, None]
+    return *arrays.images_of(_below, (np.float32, np.bool_), readings, measured, weights, level), empty
+
+
+def _below(readings: Any, measured: Any, weights: Any, level: Any) -> tuple[Any, Any]:
+    """Absorbance of readings below a level, and which pixels hold one."""
     xp = devices.namespace(readings)
     value, valid = absorbance_images(xp.astype(readings, xp.float64), weights, level, _CUTOFF)
-    return value, valid & (readings == measured), empty
+    return value, valid & (readings == measured)
 
 
 def _finite(measured: Any, weights: Any) -> tuple[Any, Any]:
@@ -140,7 +145,7 @@ def _segments(scan: xr.Dataset, signal: Signal) -> tuple[Any, Any]:
     if signal.segment is not None:
         one = slice(signal.segment, signal.segment + 1)
         data, weights = data[..., one], weights[..., one] if weights.shape[-1] > 1 else weights
-    value, share = arrays.images_of(mean_and_share, 2, data, weights)
+    value, share = arrays.images_of(mean_and_share, (np.float32,) * 2, data, weights)
     if signal.transmission_corrected:
         transmitted, seen = _transmitted(scan)
         value = np.where(seen, value / np.where(seen, transmitted, 1), 0).astype(np.float32)

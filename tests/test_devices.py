@@ -10,6 +10,7 @@ from types import SimpleNamespace
 import array_api_strict as strict
 import numpy as np
 import pytest
+from array_api_compat import is_dask_array
 from scipy import ndimage
 
 import mumott_dask as md
@@ -34,6 +35,8 @@ class Traffic:
         self.there = self.back = 0
 
     def to_device(self, array):
+        if is_dask_array(array):
+            return array.map_blocks(self.to_device, dtype=array.dtype, meta=array._meta)
         if not isinstance(array, np.ndarray | np.generic):
             return array
         self.there += array.nbytes
@@ -142,6 +145,19 @@ def test_absorbance_is_that_of_the_host(traffic, scan):
     found = [looked_into(each) for each in measured.signal_and_mask(scan, gpu=True)]
     for there, here in zip(found, measured.signal_and_mask(scan), strict=True):
         np.testing.assert_allclose(there, here, atol=1e-6)
+
+
+def test_chunks_go_to_the_device_as_they_are_read_and_stay_there(traffic, scan):
+    """Absorbance is made there: readings and weights go there once, numbers come back."""
+    chunked = scan.chunk(projection=5)
+    made = measured.signal_and_mask(chunked, gpu=True)
+    inputs = scan["diode"].nbytes + scan["weights"].nbytes
+    for there, here in zip(made, measured.signal_and_mask(scan), strict=True):
+        blocks = [block.compute() for block in there.blocks]
+        assert all(block.device == DEVICE for block in blocks)
+        np.testing.assert_allclose(np.concatenate([looked_into(each) for each in blocks]), here, atol=1e-6)
+    assert inputs <= traffic.there < 3 * inputs  # once for the levels, once for the images
+    assert traffic.back < 1000
 
 
 @pytest.mark.parametrize("background", [0, 1, 3])

@@ -70,9 +70,8 @@ def test_the_mean_over_segments_is_found_a_few_projections_at_a_time():
     chunked = da.from_array(data, chunks=-1)
     with dask.config.set(scheduler="synchronous"):
         tracemalloc.start()
-        found = da.compute(
-            *arrays.images_of(mean_and_share, 2, chunked, np.ones((256, 32, 40, 1), np.float32))
-        )
+        weights = np.ones((256, 32, 40, 1), np.float32)
+        found = da.compute(*arrays.images_of(mean_and_share, (np.float32,) * 2, chunked, weights))
         peak = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
     np.testing.assert_allclose(found[0], data.mean(axis=-1), atol=1e-6)
