@@ -249,10 +249,11 @@ def of_each_projection(
     """
     if not is_chunked(images):
         return devices.numbers(in_batches(function, images, *materialise(*others)))
-    call = delayed(partial(_numbers_of, function), pure=True)
-    alike = (da.asarray(other).rechunk({0: images.chunks[0]}) for other in others)
-    stacks = zip(*(chunks(stack) for stack in (images, *alike)), strict=True)
-    return np.concatenate(compute(*(call(*blocks) for blocks in stacks)))
+    whole = [da.asarray(stack).rechunk((images.chunks[0], *stack.shape[1:])) for stack in (images, *others)]
+    # One array, of tasks that make of a chunk all that its stacks share once: each is what a pass reads.
+    options = {"drop_axis": list(range(1, images.ndim)), "dtype": np.float64, "meta": np.empty(0)}
+    found = da.map_blocks(partial(_numbers_of, function), *whole, **options)
+    return np.concatenate(compute(*found.to_delayed()))
 
 
 def _numbers_of(function: Callable[..., Any], *blocks: Any) -> NDArray[np.float64]:
@@ -356,11 +357,6 @@ def images_of(
 def _images_of_block(function: Callable[..., tuple[Any, ...]], *blocks: Any) -> Any:
     whole = [block[0] if isinstance(block, list) else block for block in blocks]  # of all segments
     return in_batches(function, *devices.together(*whole))
-
-
-def chunks(array: Any) -> list[Any]:
-    """Chunks of a Dask array along its first axis as delayed values, whole in the other axes."""
-    return list(array.rechunk(dict.fromkeys(range(1, array.ndim), -1)).to_delayed().ravel())
 
 
 def scaled(images: Any, factors: NDArray[Any]) -> Any:

@@ -62,13 +62,6 @@ def test_a_function_is_called_once_a_chunk():
     assert found.tolist() == [4] * 4 + [1] + [2] * 2
 
 
-@chunked_ways
-def test_chunks_are_whole_images_in_order(chunks):
-    parts = [part.compute() for part in arrays.chunks(da.from_array(images(), chunks=chunks))]
-    assert {part.shape[1:] for part in parts} == {SHAPE[1:]}
-    np.testing.assert_array_equal(np.concatenate(parts), images())
-
-
 def test_memory_and_chunks_are_told_apart():
     chunked = da.from_array(images(), chunks=((4, 1, 2), -1, -1))
     assert arrays.is_chunked(chunked)
