@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from . import arrays, devices
 from .errors import ScanError, ScanWarning
-from .images import quantiles, ranks_of_nine, smooth
+from .images import quantiles, ranks_of_nine, smooth, sums
 
 _OPEN_BEAM = 99.9  # percentile of the diode
 _AIR_SMOOTHING = 2.0  # pixels
@@ -170,26 +170,44 @@ def air_level(diode: Any, weights: Any = None) -> NDArray[np.float64]:
 def _air_levels(images: Any, weights: Any = None) -> Any:
     xp = devices.namespace(images)
     images = xp.astype(images, xp.float64)
-    valid = xp.ones_like(images, dtype=xp.bool) if weights is None else weights > 0
-    valid = valid | ~xp.any(valid, axis=(1, 2), keepdims=True)
-    smoothed = smooth(xp.where(valid, images, 0.0), _AIR_SMOOTHING, "nearest")
-    if not devices.numbers(xp.all(valid)):
+    valid = None if weights is None else weights > 0
+    if valid is not None:
+        valid = valid | ~xp.any(valid, axis=(1, 2), keepdims=True)
+        valid = None if devices.numbers(xp.all(valid)) else valid
+    smoothed = smooth(images if valid is None else xp.where(valid, images, 0.0), _AIR_SMOOTHING, "nearest")
+    if valid is not None:
         near = smooth(xp.astype(valid, xp.float64), _AIR_SMOOTHING, "nearest")
-        smoothed = smoothed / xp.where(valid, near, 1.0)
+        smoothed = xp.where(valid, smoothed / xp.where(valid, near, 1.0), -xp.inf)
     level, bright = quantiles(smoothed, (0.97, 0.80), valid)
-    bright = valid & (smoothed >= bright[:, None, None])
+    bright = smoothed >= bright[:, None, None]
     (noise,) = quantiles(xp.abs(images - smoothed), (0.5,), bright)
-    reach = xp.maximum(_REACH * 1.4826 * noise, _LEAST_REACH * xp.abs(level))
-    moving = xp.ones_like(level, dtype=xp.bool)
+    level, noise = devices.numbers(xp.stack([level, noise]))
+    return _settled(
+        level, np.maximum(_REACH * 1.4826 * noise, _LEAST_REACH * np.abs(level)), images, smoothed
+    )
+
+
+def _settled(level: NDArray[np.float64], reach: NDArray[np.float64], images: Any, smoothed: Any) -> Any:
+    """Where levels, (projection,), come to rest that go to the mean over the pixels within reach of them."""
+    xp = devices.namespace(images)
+    level, moving = level.copy(), np.arange(len(level))
+    if not devices.numbers(xp.all(xp.isfinite(smoothed))):
+        images = xp.where(xp.isfinite(smoothed), images, 0.0)
     for _ in range(20):
-        air = valid & (xp.abs(smoothed - level[:, None, None]) < reach[:, None, None])
-        count = xp.count_nonzero(air, axis=(1, 2))
-        mean = xp.sum(xp.where(air, images, 0.0), axis=(1, 2)) / xp.astype(xp.maximum(count, 1), xp.float64)
-        moving = moving & (count > 0)
-        before, level = level, xp.where(moving, mean, level)
-        moving = moving & (xp.abs(level - before) > 1e-4 * reach)
-        if not devices.numbers(xp.any(moving)):
+        before, within = level[moving], reach[moving]
+        low, high = devices.beside(images, *((before + way * within)[:, None, None] for way in (-1, 1)))
+        air = (smoothed > low) & (smoothed < high)
+        count, total = devices.numbers(
+            xp.stack([xp.astype(xp.count_nonzero(air, axis=(1, 2)), xp.float64), sums(images, air)])
+        )
+        level[moving] = np.where(count > 0, total / np.maximum(count, 1), before)
+        still = np.abs(level[moving] - before) > 1e-4 * within
+        if not still.any():
             break
+        moving = moving[still]
+        if not still.all():
+            (places,) = devices.beside(images, np.flatnonzero(still))
+            images, smoothed = xp.take(images, places, axis=0), xp.take(smoothed, places, axis=0)
     return level
 
 

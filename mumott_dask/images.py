@@ -124,6 +124,21 @@ def _third(columns: list[list[Images]], less: Any, more: Any) -> Images:
     return c
 
 
+def sums(images: Images, chosen: Images) -> Any:
+    """Sum of the pixels of each image that are chosen, (projection,) float64.
+
+    Parameters
+    ----------
+    images : (projection, j, k) array
+        Finite.
+    chosen : (projection, j, k) bool
+    """
+    if devices.on_host(images):  # without an array on the way
+        return np.einsum("njk,njk->n", images, chosen, dtype=np.float64)
+    xp = devices.namespace(images)
+    return xp.sum(xp.where(chosen, images, 0.0), axis=(1, 2), dtype=xp.float64)
+
+
 def products(a: Images, b: Images) -> Any:
     """Sum of the products of each image's pixels, (projection,) float64."""
     if devices.on_host(a):
