@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import math
 import warnings
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -135,11 +137,6 @@ def absorbance_images(signal: Any, weights: Any, level: Any, cutoff: tuple[float
     return xp.astype(-xp.log10(xp.clip(transmittivity, low, high)), xp.float32), valid
 
 
-def without_contrast(diode: Any) -> NDArray[np.bool_]:
-    """Which projections hold nothing: all pixels equal, or as good as none positive."""
-    return _nothing_in(_levels(diode, _OPEN_BEAM))
-
-
 def _nothing_in(levels: NDArray[np.float64]) -> NDArray[np.bool_]:
     return ~((levels[:, 0] > 0) & (levels[:, 2] > levels[:, 1]))
 
@@ -162,12 +159,27 @@ def air_level(diode: Any, weights: Any = None) -> NDArray[np.float64]:
     -------
     (projection,) float64, in the diode's units
     """
+    return _numbers_of_readings(_air_levels, diode, weights)
+
+
+def air_level_and_empty(diode: Any, weights: Any = None) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    """The `air_level`, and which projections hold nothing: all pixels equal, or as good as none positive."""
+    found = _numbers_of_readings(_air_and_other_levels, diode, weights)
+    return found[:, 0], ~(found[:, 0] > 0) | _nothing_in(found[:, 1:])
+
+
+def _numbers_of_readings(function: Callable[..., Any], diode: Any, weights: Any) -> NDArray[np.float64]:
     if weights is None or np.ndim(weights) == 0:
-        return arrays.of_each_projection(_air_levels, diode)
-    return arrays.of_each_projection(_air_levels, diode, weights)
+        return arrays.of_each_projection(function, diode)
+    return arrays.of_each_projection(function, diode, weights)
 
 
-def _air_levels(images: Any, weights: Any = None) -> Any:
+def _air_and_other_levels(images: Any, weights: Any = None) -> NDArray[np.float64]:
+    levels = _block_levels(images, _OPEN_BEAM)
+    return np.column_stack([_air_levels(images, weights), devices.numbers(levels)])
+
+
+def _air_levels(images: Any, weights: Any = None) -> NDArray[np.float64]:
     xp = devices.namespace(images)
     images = xp.astype(images, xp.float64)
     valid = None if weights is None else weights > 0
@@ -187,7 +199,9 @@ def _air_levels(images: Any, weights: Any = None) -> Any:
     )
 
 
-def _settled(level: NDArray[np.float64], reach: NDArray[np.float64], images: Any, smoothed: Any) -> Any:
+def _settled(
+    level: NDArray[np.float64], reach: NDArray[np.float64], images: Any, smoothed: Any
+) -> NDArray[np.float64]:
     """Where levels, (projection,), come to rest that go to the mean over the pixels within reach of them."""
     xp = devices.namespace(images)
     level, moving = level.copy(), np.arange(len(level))
@@ -278,13 +292,12 @@ def _corrected(diode: Any, flat: NDArray[np.float64], dark: NDArray[np.float64])
 
 def _levels(signal: Any, percentile: float) -> NDArray[np.float64]:
     """Percentile, smallest and largest value of each projection, (projection, 3)."""
+    return arrays.of_each_projection(partial(_block_levels, percentile=percentile), signal)
 
-    def of_block(block: Any) -> Any:
-        xp = devices.namespace(block)
-        block = xp.astype(block, xp.float64)
-        return xp.stack(quantiles(block, (percentile / 100, 0, 1)), axis=1)
 
-    return arrays.of_each_projection(of_block, signal)
+def _block_levels(block: Any, percentile: float) -> Any:
+    xp = devices.namespace(block)
+    return xp.stack(quantiles(xp.astype(block, xp.float64), (percentile / 100, 0, 1)), axis=1)
 
 
 def report_empty(empty: NDArray[np.bool_], labels: NDArray[Any]) -> None:

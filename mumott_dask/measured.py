@@ -17,9 +17,9 @@ from . import arrays, devices
 from .absorption import (
     absorbance_images,
     air_level,
+    air_level_and_empty,
     pixel_weights,
     report_empty,
-    without_contrast,
     without_spikes,
 )
 from .errors import ScanError
@@ -118,8 +118,7 @@ def signal_and_mask(
 def _absorbance(measured: Any, weights: Any) -> tuple[Any, Any, NDArray[np.bool_]]:
     """Absorbance, which pixels hold one (faulty ones don't), and which projections hold nothing."""
     readings = without_spikes(measured)
-    air = air_level(readings, weights)
-    empty = ~(air > 0) | without_contrast(readings)
+    air, empty = air_level_and_empty(readings, weights)
     level = np.where(empty, np.nan, air)[:, None, None]
     return *arrays.images_of(_below, (np.float32, np.bool_), readings, measured, weights, level), empty
 
