@@ -204,24 +204,26 @@ def _settled(
 ) -> NDArray[np.float64]:
     """Where levels, (projection,), come to rest that go to the mean over the pixels within reach of them."""
     xp = devices.namespace(images)
-    level, moving = level.copy(), np.arange(len(level))
+    level, looked_at = level.copy(), np.arange(len(level))
+    moving = np.ones_like(level, dtype=bool)
     if not devices.numbers(xp.all(xp.isfinite(smoothed))):
         images = xp.where(xp.isfinite(smoothed), images, 0.0)
     for _ in range(20):
-        before, within = level[moving], reach[moving]
+        before, within = level[looked_at], reach[looked_at]
         low, high = devices.beside(images, *((before + way * within)[:, None, None] for way in (-1, 1)))
         air = (smoothed > low) & (smoothed < high)
         count, total = devices.numbers(
             xp.stack([xp.astype(xp.count_nonzero(air, axis=(1, 2)), xp.float64), sums(images, air)])
         )
-        level[moving] = np.where(count > 0, total / np.maximum(count, 1), before)
-        still = np.abs(level[moving] - before) > 1e-4 * within
-        if not still.any():
+        after = np.where(moving & (count > 0), total / np.maximum(count, 1), before)
+        level[looked_at] = after
+        moving = np.abs(after - before) > 1e-4 * within
+        if not moving.any():
             break
-        moving = moving[still]
-        if not still.all():
-            (places,) = devices.beside(images, np.flatnonzero(still))
+        if 2 * np.count_nonzero(moving) <= len(moving):  # to leave out each at once would be to copy often
+            (places,) = devices.beside(images, np.flatnonzero(moving))
             images, smoothed = xp.take(images, places, axis=0), xp.take(smoothed, places, axis=0)
+            looked_at, moving = looked_at[moving], moving[moving]
     return level
 
 
