@@ -40,6 +40,9 @@ _STEP = "elementwise"  # what its results are called
 BATCH, BATCH_BYTES = 16, 2**19
 """Projections of a NumPy stack that are worked on at a time, at most: what is made on the way stays small."""
 
+SMALL_BATCH_BYTES = 2**17
+"""The same where many arrays of that size are made: glibc maps larger ones anew each time."""
+
 DEVICE_BATCH = 2**26
 """Pixels of a stack on a device, which wants much to do at a time."""
 
@@ -260,7 +263,9 @@ def _numbers_of(function: Callable[..., Any], *blocks: Any) -> NDArray[np.float6
     return devices.numbers(in_batches(function, *devices.together(*blocks)))
 
 
-def in_batches(function: Callable[..., Any], *stacks: Any, out: NDArray[Any] | None = None) -> Any:
+def in_batches(
+    function: Callable[..., Any], *stacks: Any, out: NDArray[Any] | None = None, size: int = BATCH_BYTES
+) -> Any:
     """``function(*stacks)`` of a few projections of NumPy stacks at a time; of chunked ones in one call.
 
     Parameters
@@ -272,13 +277,15 @@ def in_batches(function: Callable[..., Any], *stacks: Any, out: NDArray[Any] | N
         long there; what has fewer axes is the same for all projections.
     out : array, optional
         Where to put the one array that NumPy stacks give: the first of them, if it is not needed any more.
+    size : int, bytes
+        Of the first stack's part that is worked on at a time, at most.
     """
     first = stacks[0]
     if is_chunked(first):
         return function(*stacks)
     results: list[Any] = [] if out is None else [out]
     single = False
-    for some in batches(first):
+    for some in batches(first, size):
         parts = function(*(_part(stack, some, first.ndim) for stack in stacks))
         single = not isinstance(parts, tuple)
         parts = (parts,) if single else parts
@@ -301,11 +308,11 @@ def _room_for(count: int, part: Any) -> Any:
     )
 
 
-def batches(stack: Any) -> Iterator[slice]:
+def batches(stack: Any, size: int = BATCH_BYTES) -> Iterator[slice]:
     """Projections of a stack (projection, ...) that are worked on at a time."""
     pixels = max(1, math.prod(stack.shape[1:]))
     if devices.on_host(stack):
-        at_once = min(BATCH, max(1, BATCH_BYTES // (pixels * stack.itemsize)))
+        at_once = min(BATCH, max(1, size // (pixels * stack.itemsize)))
     else:
         at_once = max(1, DEVICE_BATCH // pixels)
     for start in range(0, stack.shape[0], at_once):
@@ -314,10 +321,11 @@ def batches(stack: Any) -> Iterator[slice]:
 
 def map_images(function: Callable[[NDArray[Any]], NDArray[Any]], images: Any) -> Any:
     """Images of the same shape and type from ``function(block)`` of any block of whole images."""
+    some = partial(in_batches, function, size=SMALL_BATCH_BYTES)
     if not is_chunked(images):
-        return in_batches(function, images)
+        return some(images)
     whole = images.rechunk(dict.fromkeys(range(1, images.ndim), -1))
-    return whole.map_blocks(partial(in_batches, function), dtype=images.dtype, meta=whole._meta)
+    return whole.map_blocks(some, dtype=images.dtype, meta=whole._meta)
 
 
 def images_of(
