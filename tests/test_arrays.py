@@ -62,6 +62,22 @@ def test_a_function_is_called_once_a_chunk():
     assert found.tolist() == [4] * 4 + [1] + [2] * 2
 
 
+def test_what_stacks_share_is_made_once_a_chunk():
+    """Images and mask of a scan that workers have no room for come of the same readings."""
+    made = []
+
+    def read(block):
+        made.append(len(block))
+        return block
+
+    read_again = da.from_array(images(), chunks=(3, -1, -1)).map_blocks(read, meta=images()[:0])
+    found = arrays.of_each_projection(
+        lambda one, other: (one * other).sum(axis=(1, 2)), read_again + 1, read_again > 0
+    )
+    assert sorted(made) == [1, 3, 3]
+    np.testing.assert_allclose(found, ((images() + 1) * (images() > 0)).sum(axis=(1, 2)), rtol=1e-5)
+
+
 def test_memory_and_chunks_are_told_apart():
     chunked = da.from_array(images(), chunks=((4, 1, 2), -1, -1))
     assert arrays.is_chunked(chunked)
