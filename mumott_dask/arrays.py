@@ -252,15 +252,13 @@ def of_each_projection(
     """
     if not is_chunked(images):
         return devices.numbers(in_batches(function, images, *materialise(*others)))
-    whole = [da.asarray(stack).rechunk((images.chunks[0], *stack.shape[1:])) for stack in (images, *others)]
     # One array, of tasks that make of a chunk all that its stacks share once: each is what a pass reads.
-    options = {"drop_axis": list(range(1, images.ndim)), "dtype": np.float64, "meta": np.empty(0)}
-    found = da.map_blocks(partial(_numbers_of, function), *whole, **options)
+    found = _of_chunks(partial(_numbers_of, function), "p", images, *others)
     return np.concatenate(compute(*found.to_delayed()))
 
 
 def _numbers_of(function: Callable[..., Any], *blocks: Any) -> NDArray[np.float64]:
-    return devices.numbers(in_batches(function, *devices.together(*blocks)))
+    return devices.numbers(function(*blocks))
 
 
 def in_batches(
@@ -347,24 +345,34 @@ def images_of(
     first = stacks[0]
     if not is_chunked(first):
         return tuple(in_batches(function, *stacks))
-    whole = [da.asarray(s).rechunk((first.chunks[0], *s.shape[1:])) if np.ndim(s) else s for s in stacks]
-    along = (_AXES[: np.ndim(stack)] or None for stack in whole)
-    made = da.blockwise(
-        partial(_images_of_block, function),
-        _AXES[:3],
-        *chain.from_iterable(zip(whole, along, strict=True)),
-        align_arrays=False,  # what is one long is the same for all pixels
-        meta=np.empty((0, 0, 0)),
-    )
+    made = _of_chunks(function, "pjk", *stacks)
     return tuple(
         made.map_blocks(itemgetter(n), dtype=dtype, meta=np.empty((0, 0, 0), dtype))
         for n, dtype in enumerate(types)
     )
 
 
-def _images_of_block(function: Callable[..., tuple[Any, ...]], *blocks: Any) -> Any:
-    whole = [block[0] if isinstance(block, list) else block for block in blocks]  # of all segments
-    return in_batches(function, *devices.together(*whole))
+def _of_chunks(function: Callable[..., Any], axes: str, *stacks: Any) -> Any:
+    """``function(*blocks)`` a few projections at a time, in one task for each chunk of the first stack."""
+    lengths = stacks[0].chunks[0]
+    whole = [da.asarray(s).rechunk((lengths, *s.shape[1:])) if np.ndim(s) else s for s in stacks]
+    along = (_AXES[: np.ndim(stack)] or None for stack in whole)
+    return da.blockwise(
+        partial(_of_blocks, function),
+        axes,
+        *chain.from_iterable(zip(whole, along, strict=True)),
+        align_arrays=False,  # what is one long is the same for all pixels
+        meta=np.empty((0,) * len(axes)),
+    )
+
+
+def _of_blocks(function: Callable[..., Any], *blocks: Any) -> Any:
+    return in_batches(function, *devices.together(*map(_only, blocks)))
+
+
+def _only(block: Any) -> Any:
+    """A block that Dask hands over in lists, where the result lacks axes of it: it would copy them."""
+    return _only(block[0]) if isinstance(block, list) else block
 
 
 def scaled(images: Any, factors: NDArray[Any]) -> Any:
