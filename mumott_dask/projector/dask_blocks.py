@@ -247,7 +247,7 @@ class _Tasks:
     def _join(self, name: str, index: Sequence[int], sums: list[_Sum]) -> _Sum:
         if len(sums) == 1:
             return sums[0]
-        where = sums[0].worker
+        where = sums[index[0] % len(sums)].worker  # of each slab another, or one worker would hold them all
         return _Sum(where, self.add(name, index, where, _totals, *(each.task for each in sums)))
 
     def volume(self, name: str, *inputs: da.Array) -> da.Array:
@@ -268,7 +268,8 @@ class _Tasks:
             mine.setdefault(stands[layer], {}).update(tasks)
         for layer, tasks in mine.items():
             pins = placement.pinned({key: self._places[key] for key in tasks})
-            layers[layer] = MaterializedLayer(tasks, annotations=pins)
+            first = {key: int(getattr(task, "func", None) in _SUMS) for key, task in tasks.items()}
+            layers[layer] = MaterializedLayer(tasks, annotations=pins | {"priority": first.__getitem__})
             before = {key[0] for task in tasks.values() for key in task.dependencies}
             needs[layer] = {stands.get(each, each) for each in before} - {layer}
         whole = f"{name}{self._token}"
@@ -390,3 +391,6 @@ def _sum_of(n: int, first: tuple[Any, Any], *others: tuple[Any, Any]) -> Any:
     for other in others[1:]:
         total += other[n]
     return total
+
+
+_SUMS = _totals, _sum_of  # what workers do first, since their terms wait for it
