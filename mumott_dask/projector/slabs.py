@@ -17,7 +17,7 @@ from .operator import Projector
 VolumeChunks = int | Literal["auto"] | None
 
 _STATE = 5  # volumes that a solver holds: tomogram, momentum, where it looks ahead, preconditioner, gradient
-_ON_ITS_WAY = 4  # slabs that a thread has at hand: seen, so far summed, summed anew, received
+_ON_ITS_WAY = 7  # slabs that a thread has at hand: so far summed, 3 received, joined, 2 copied to be updated
 _SHARE = 0.4  # of a worker's memory for all of these; the rest is for images, and Dask pauses it at 0.8
 
 

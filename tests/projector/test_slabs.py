@@ -55,5 +55,5 @@ def test_state_and_work_fit_into_a_share_of_the_smallest_worker(workers, gib, th
     slabs = slab_count(SHAPE, [int(gib * GIB), *[4 * GIB] * (workers - 1)], threads)
     assert 1 < slabs <= 512
     assert slabs % workers == 0 or slabs == 512
-    state, work = 5 * 0.5 / workers, 4 * threads * 0.5 / slabs
+    state, work = 5 * 0.5 / workers, 7 * threads * 0.5 / slabs
     assert state + work <= 0.6 * gib
