@@ -119,8 +119,8 @@ def _optimized(arrays: Sequence[da.Array]) -> list[da.Array]:
 def elementwise(function: Callable[..., tuple[Any, ...]], count: int, *arrays: Any) -> tuple[Any, ...]:
     """As many arrays as said from ``function(*arrays)``; of chunked ones block by block, in one task each.
 
-    Where a worker may make several of them, it makes the first one first. A block that one task is still to
-    make, a sum say, is made within the tasks that need it: that costs less than to wait for the scheduler.
+    A block that one task is still to make, a sum say, is made within the tasks that need it: that costs less
+    than to wait for the scheduler. What tasks give is taken apart by others, which cost nothing.
 
     Parameters
     ----------
@@ -135,22 +135,33 @@ def elementwise(function: Callable[..., tuple[Any, ...]], count: int, *arrays: A
     first = arrays[0]
     if not is_chunked(first):
         return function(*arrays)
-    results, owners = [], placement.owners(first.numblocks[0])
+    owners, made = placement.owners(first.numblocks[0]), new_name(_STEP)
+    steps: dict[Any, GraphNode] = {}
+    for index in np.ndindex(first.numblocks):
+        keys = [(array.name, *index) for array in arrays]
+        nodes = [_to_be_made(*each) for each in zip(arrays, keys, strict=True)]
+        within = [node for node in nodes if node]
+        shared = [i for i, node in enumerate(nodes[:-1]) if not node]
+        task = Task((made, *index), _all_of, function, shared, *map(TaskRef, keys))
+        steps[made, *index] = Task.fuse(*within, task) if within else task
+    graph = HighLevelGraph.from_collections(made, steps, dependencies=arrays)
+    _pin_first(graph, made, owners)
+    results = []
     for n in range(count):
         name = new_name(_STEP)
-        layer: dict[Any, GraphNode] = {}
-        for index in np.ndindex(first.numblocks):
-            keys = [(array.name, *index) for array in arrays]
-            made = [_to_be_made(*each) for each in zip(arrays, keys, strict=True)]
-            within = [node for node in made if node]
-            shared = [i for i, node in enumerate(made[:-1]) if not node]
-            task = Task((name, *index), _nth, n, function, shared, *map(TaskRef, keys))
-            layer[name, *index] = Task.fuse(*within, task) if within else task
-        pins = placement.pinned({key: owners[key[1]] for key in layer}) | {"priority": int(n == 0)}
-        graph = HighLevelGraph.from_collections(name, layer, dependencies=arrays)
-        graph.layers[name].annotations = pins
+        graph.layers[name] = MaterializedLayer(
+            {(name, *key[1:]): Task((name, *key[1:]), itemgetter(n), TaskRef(key)) for key in steps}
+        )
+        graph.dependencies[name] = {made}
+        _pin_first(graph, name, owners)
         results.append(da.Array(graph, name, first.chunks, meta=first._meta))
     return tuple(results)
+
+
+def _pin_first(graph: HighLevelGraph, name: str, owners: Sequence[Any]) -> None:
+    """Let the owners of a layer's blocks make them before what comes after."""
+    layer = graph.layers[name]
+    layer.annotations = placement.pinned({key: owners[key[1]] for key in layer}) | {"priority": 1}
 
 
 def _to_be_made(array: da.Array, key: tuple[Any, ...]) -> Task | None:
@@ -162,11 +173,11 @@ def _to_be_made(array: da.Array, key: tuple[Any, ...]) -> Task | None:
     return node if isinstance(node, Task) else None
 
 
-def _nth(n: int, function: Callable[..., tuple[Any, ...]], shared: Sequence[int], *blocks: Any) -> Any:
+def _all_of(function: Callable[..., tuple[Any, ...]], shared: Sequence[int], *blocks: Any) -> Any:
     own = list(devices.together(*blocks))
     for i in shared:
         own[i] = own[i].copy()
-    return function(*own)[n]
+    return function(*own)
 
 
 def new_name(kind: str) -> str:
