@@ -20,7 +20,7 @@ from dask.base import compute, is_dask_collection, persist
 from dask.core import flatten
 from dask.delayed import delayed
 from dask.highlevelgraph import HighLevelGraph, MaterializedLayer
-from dask.task_spec import DataNode, GraphNode, Task, TaskRef
+from dask.task_spec import DataNode, TaskRef
 from numpy.typing import NDArray
 
 from . import devices, placement
@@ -34,8 +34,6 @@ _ROOM = 0.1  # of the workers' memory, for images that are made at once
 _PROCESS, _numbers = uuid4().hex, count()
 
 _AXES = "pjks"  # projection, j, k, segment
-
-_STEP = "elementwise"  # what its results are called
 
 BATCH, BATCH_BYTES = 16, 2**19
 """Projections of a NumPy stack that are worked on at a time, at most: what is made on the way stays small."""
@@ -114,70 +112,6 @@ def _optimized(arrays: Sequence[da.Array]) -> list[da.Array]:
     with config.set({"optimization.fuse.active": False}):
         graph = optimize(graph, keys)
     return [da.Array(graph, array.name, array.chunks, meta=array._meta) for array in arrays]
-
-
-def elementwise(function: Callable[..., tuple[Any, ...]], count: int, *arrays: Any) -> tuple[Any, ...]:
-    """As many arrays as said from ``function(*arrays)``; of chunked ones block by block, in one task each.
-
-    A block that one task is still to make, a sum say, is made within the tasks that need it: that costs less
-    than to wait for the scheduler. What tasks give is taken apart by others, which cost nothing.
-
-    Parameters
-    ----------
-    function : callable
-        Gives a tuple of arrays of the shape and the type of its first argument. It may change its arguments
-        but the last: tasks hand it copies of what others may need.
-    count : int
-        The length of the tuple.
-    *arrays : arrays
-        All NumPy, or Dask in the chunks of the first.
-    """
-    first = arrays[0]
-    if not is_chunked(first):
-        return function(*arrays)
-    owners, made = placement.owners(first.numblocks[0]), new_name(_STEP)
-    steps: dict[Any, GraphNode] = {}
-    for index in np.ndindex(first.numblocks):
-        keys = [(array.name, *index) for array in arrays]
-        nodes = [_to_be_made(*each) for each in zip(arrays, keys, strict=True)]
-        within = [node for node in nodes if node]
-        shared = [i for i, node in enumerate(nodes[:-1]) if not node]
-        task = Task((made, *index), _all_of, function, shared, *map(TaskRef, keys))
-        steps[made, *index] = Task.fuse(*within, task) if within else task
-    graph = HighLevelGraph.from_collections(made, steps, dependencies=arrays)
-    _pin_first(graph, made, owners)
-    results = []
-    for n in range(count):
-        name = new_name(_STEP)
-        graph.layers[name] = MaterializedLayer(
-            {(name, *key[1:]): Task((name, *key[1:]), itemgetter(n), TaskRef(key)) for key in steps}
-        )
-        graph.dependencies[name] = {made}
-        _pin_first(graph, name, owners)
-        results.append(da.Array(graph, name, first.chunks, meta=first._meta))
-    return tuple(results)
-
-
-def _pin_first(graph: HighLevelGraph, name: str, owners: Sequence[Any]) -> None:
-    """Let the owners of a layer's blocks make them before what comes after."""
-    layer = graph.layers[name]
-    layer.annotations = placement.pinned({key: owners[key[1]] for key in layer}) | {"priority": 1}
-
-
-def _to_be_made(array: da.Array, key: tuple[Any, ...]) -> Task | None:
-    """The task that makes a block, where it stands in the graph by itself, but no earlier step's result."""
-    if array.name.startswith(_STEP):
-        return None
-    layer = array.dask.layers[array.name]
-    node = layer[key] if isinstance(layer, MaterializedLayer) else None
-    return node if isinstance(node, Task) else None
-
-
-def _all_of(function: Callable[..., tuple[Any, ...]], shared: Sequence[int], *blocks: Any) -> Any:
-    own = list(devices.together(*blocks))
-    for i in shared:
-        own[i] = own[i].copy()
-    return function(*own)
 
 
 def new_name(kind: str) -> str:

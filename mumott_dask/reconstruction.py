@@ -18,7 +18,7 @@ from .errors import ScanError
 from .measured import Signal, checked_signal, signal_and_mask
 from .projector import Projector, VolumeChunks, with_slabs
 from .scan import open_scan
-from .updates import accelerated_step
+from .updates import accelerated_step, elementwise
 
 Volume = NDArray[np.float32]
 
@@ -131,7 +131,7 @@ def mitra_steps(
     together = max(1, _TOGETHER // (len(slabs) * data.numblocks[0])) if slabs else 1
     for number in count(1):
         gradient, loss = projector.gradient(ahead, data, weights, background)
-        ahead, momentum = arrays.elementwise(step, 2, ahead, momentum, gradient, preconditioner)
+        ahead, momentum = elementwise(step, 2, ahead, momentum, gradient, preconditioner)
         del gradient
         if not all(number % each for each in (every, together, _AGE)):
             ahead, momentum, loss = arrays.keep_on_workers(ahead, momentum, loss)

@@ -1,16 +1,83 @@
-"""MITRA's update of a volume, in as few passes over it as its kind of array allows (floor 1)."""
+"""MITRA's update of a volume, in as few passes and tasks as its kind of array allows (floor 1)."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
+from operator import itemgetter
 from typing import Any
 
+import dask.array as da
 import numpy as np
 from array_api_compat import is_cupy_array
+from dask.highlevelgraph import HighLevelGraph, MaterializedLayer
+from dask.task_spec import GraphNode, Task, TaskRef
 
-from . import devices
+from . import arrays, devices, placement
 
 Volume = Any  #: (x, y, z[, channel]) float32
+
+_STEP = "elementwise"  # what its results are called
+
+
+def elementwise(function: Callable[..., tuple[Any, ...]], count: int, *volumes: Any) -> tuple[Any, ...]:
+    """As many arrays as said from ``function(*volumes)``; of chunked ones block by block, in one task each.
+
+    A block that one task is still to make, a sum say, is made within that task: that costs less than to wait
+    for the scheduler. What tasks give is taken apart by others, which cost nothing.
+
+    Parameters
+    ----------
+    function : callable
+        Gives a tuple of arrays of the shape and the type of its first argument. It may change its arguments
+        but the last: tasks hand it copies of what others may need.
+    count : int
+        The length of the tuple.
+    *volumes : arrays
+        All in memory, or Dask in the chunks of the first.
+    """
+    first = volumes[0]
+    if not arrays.is_chunked(first):
+        return function(*volumes)
+    every = arrays.new_name(_STEP)
+    steps: dict[tuple[int, ...], GraphNode] = {}
+    for index in np.ndindex(first.numblocks):
+        keys = [(volume.name, *index) for volume in volumes]
+        nodes = [_to_be_made(*each) for each in zip(volumes, keys, strict=True)]
+        within = [node for node in nodes if node]
+        shared = [i for i, node in enumerate(nodes[:-1]) if not node]
+        task = Task((every, *index), _all_of, function, shared, *map(TaskRef, keys))
+        steps[index] = Task.fuse(*within, task) if within else task
+    before = HighLevelGraph.from_collections(every, _pinned_first(every, steps), dependencies=volumes)
+    layers, names = dict(before.layers), [arrays.new_name(_STEP) for _ in range(count)]
+    for n, name in enumerate(names):
+        parts = {index: Task((name, *index), itemgetter(n), TaskRef((every, *index))) for index in steps}
+        layers[name] = _pinned_first(name, parts)
+    graph = HighLevelGraph(layers, {**before.dependencies, **{name: {every} for name in names}})
+    return tuple(da.Array(graph, name, first.chunks, meta=first._meta) for name in names)
+
+
+def _pinned_first(name: str, tasks: Mapping[tuple[int, ...], GraphNode]) -> MaterializedLayer:
+    """Tasks of blocks for the owners of these, to be done before what comes after."""
+    owners = placement.owners(1 + max(index[0] for index in tasks))
+    pins = placement.pinned({(name, *index): owners[index[0]] for index in tasks}) | {"priority": 1}
+    return MaterializedLayer({(name, *index): task for index, task in tasks.items()}, annotations=pins)
+
+
+def _to_be_made(volume: da.Array, key: tuple[Any, ...]) -> Task | None:
+    """The task that makes a block, where it stands in the graph by itself, but no earlier step's result."""
+    if volume.name.startswith(_STEP):
+        return None
+    layer = volume.dask.layers[volume.name]
+    node = layer[key] if isinstance(layer, MaterializedLayer) else None
+    return node if isinstance(node, Task) else None
+
+
+def _all_of(function: Callable[..., tuple[Any, ...]], shared: Sequence[int], *blocks: Any) -> Any:
+    own = list(devices.together(*blocks))
+    for i in shared:
+        own[i] = own[i].copy()
+    return function(*own)
 
 
 def accelerated_step(

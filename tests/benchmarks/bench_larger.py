@@ -115,8 +115,8 @@ def test_a_volume_as_large_as_a_worker(figure):
         held = max(client.run(peak).values())
         logs = str(client.get_worker_logs())
         spilled = sum(client.run(spills).values())
-    note = f"largest resident size; {projector.slabs} slabs, {COUNT} projections, {seconds:.0f} s"
-    what = f"worker memory, {TWICE} of them with a volume of one's limit"
-    figure("Dask", what, held / 2**20, "MiB", limit / 2**20, note=note)
-    figure("Dask", "blocks that they spilled", spilled, aim=0)
-    figure("Dask", "times that one of them paused", logs.count("Pausing"), aim=0)
+        note = f"largest resident size; {projector.slabs} slabs, {COUNT} projections, {seconds:.0f} s"
+        what = f"worker memory, {TWICE} of them with a volume of one's limit"
+        figure("Dask", what, held / 2**20, "MiB", limit / 2**20, note=note)
+        figure("Dask", "blocks that they spilled", spilled, aim=0)
+        figure("Dask", "times that one of them paused", logs.count("Pausing"), aim=0)

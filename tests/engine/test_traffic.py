@@ -85,7 +85,7 @@ def test_no_update_is_made_again_within_the_next(scan, monkeypatch):
     )
     with dask.config.set(scheduler="synchronous"):
         iterated(mitra(scan, 2, every=5))
-    assert len(updates) == 5 * 2  # for where to look next, and for the momentum
+    assert len(updates) == 5
 
 
 def nothing(beam, volume, data, weights, background):
