@@ -20,10 +20,11 @@ from dask.base import compute, is_dask_collection, persist
 from dask.core import flatten
 from dask.delayed import delayed
 from dask.highlevelgraph import HighLevelGraph, MaterializedLayer
-from dask.task_spec import DataNode, TaskRef
+from dask.task_spec import DataNode, GraphNode, Task, TaskRef
 from numpy.typing import NDArray
 
 from . import devices, placement
+from .own_tasks import own_tasks
 
 is_chunked = is_dask_array
 
@@ -197,13 +198,20 @@ def of_each_projection(
     """
     if not is_chunked(images):
         return devices.numbers(in_batches(function, images, *materialise(*others)))
-    # One array, of tasks that make of a chunk all that its stacks share once: each is what a pass reads.
-    found = _of_chunks(partial(_numbers_of, function), "p", images, *others)
-    return np.concatenate(compute(*found.to_delayed()))
+    lengths, name = images.chunks[0], new_name("numbers")
+    whole = [da.asarray(stack).rechunk((lengths, *stack.shape[1:])) for stack in (images, *others)]
+    tasks: dict[Any, GraphNode] = {}
+    for i, own in enumerate(own_tasks(*whole)):
+        blocks = (TaskRef((stack.name, i, *(0,) * (stack.ndim - 1))) for stack in whole)
+        task = Task((name, i), _numbers_of, function, *blocks)
+        tasks[name, i] = Task.fuse(*own, task) if own else task
+    graph = HighLevelGraph.from_collections(name, tasks, dependencies=whole)
+    found = da.Array(graph, name, (lengths,), meta=np.empty(0))
+    return np.concatenate(compute(*found.to_delayed(optimize_graph=False)))
 
 
 def _numbers_of(function: Callable[..., Any], *blocks: Any) -> NDArray[np.float64]:
-    return devices.numbers(function(*blocks))
+    return devices.numbers(in_batches(function, *devices.together(*blocks)))
 
 
 def in_batches(
@@ -290,34 +298,26 @@ def images_of(
     first = stacks[0]
     if not is_chunked(first):
         return tuple(in_batches(function, *stacks))
-    made = _of_chunks(function, "pjk", *stacks)
+    lengths = first.chunks[0]
+    whole = [da.asarray(s).rechunk((lengths, *s.shape[1:])) if np.ndim(s) else s for s in stacks]
+    along = (_AXES[: np.ndim(stack)] or None for stack in whole)
+    made: Any = da.blockwise(
+        partial(_images_of_block, function),
+        _AXES[:3],
+        *chain.from_iterable(zip(whole, along, strict=True)),
+        align_arrays=False,  # what is one long is the same for all pixels
+        meta=np.empty((0, 0, 0)),
+    )
     return tuple(
         made.map_blocks(itemgetter(n), dtype=dtype, meta=np.empty((0, 0, 0), dtype))
         for n, dtype in enumerate(types)
     )
 
 
-def _of_chunks(function: Callable[..., Any], axes: str, *stacks: Any) -> Any:
-    """``function(*blocks)`` a few projections at a time, in one task for each chunk of the first stack."""
-    lengths = stacks[0].chunks[0]
-    whole = [da.asarray(s).rechunk((lengths, *s.shape[1:])) if np.ndim(s) else s for s in stacks]
-    along = (_AXES[: np.ndim(stack)] or None for stack in whole)
-    return da.blockwise(
-        partial(_of_blocks, function),
-        axes,
-        *chain.from_iterable(zip(whole, along, strict=True)),
-        align_arrays=False,  # what is one long is the same for all pixels
-        meta=np.empty((0,) * len(axes)),
-    )
-
-
-def _of_blocks(function: Callable[..., Any], *blocks: Any) -> Any:
-    return in_batches(function, *devices.together(*map(_only, blocks)))
-
-
-def _only(block: Any) -> Any:
-    """A block that Dask hands over in lists, where the result lacks axes of it: it would copy them."""
-    return _only(block[0]) if isinstance(block, list) else block
+def _images_of_block(function: Callable[..., tuple[Any, ...]], *blocks: Any) -> Any:
+    # Dask hands over in lists what has more axes than the result: to join them itself, it would copy.
+    whole = (block[0] if isinstance(block, list) else block for block in blocks)
+    return in_batches(function, *devices.together(*whole))
 
 
 def scaled(images: Any, factors: NDArray[Any]) -> Any:

@@ -120,7 +120,14 @@ def _absorbance(measured: Any, weights: Any) -> tuple[Any, Any, NDArray[np.bool_
     readings = without_spikes(measured)
     air, empty = air_level_and_empty(readings, weights)
     level = np.where(empty, np.nan, air)[:, None, None]
-    return *arrays.images_of(_below, (np.float32, np.bool_), readings, measured, weights, level), empty
+    if arrays.is_chunked(measured):  # what this makes on the way is a few projections', not a chunk
+        types = np.float32, np.bool_
+        return *arrays.images_of(_below_without_spikes, types, measured, weights, level), empty
+    return *_below(readings, measured, weights, level), empty
+
+
+def _below_without_spikes(measured: Any, weights: Any, level: Any) -> tuple[Any, Any]:
+    return _below(without_spikes(measured), measured, weights, level)
 
 
 def _below(readings: Any, measured: Any, weights: Any, level: Any) -> tuple[Any, Any]:

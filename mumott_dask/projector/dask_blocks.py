@@ -24,8 +24,8 @@ from dask.highlevelgraph import HighLevelGraph, MaterializedLayer
 from dask.task_spec import GraphNode, Task, TaskRef
 
 from mumott_dask import arrays, devices, placement
+from mumott_dask.own_tasks import after, own_tasks
 
-from .own_tasks import after, own_tasks
 from .residuals import weighted_residual
 from .splines import HALO
 
