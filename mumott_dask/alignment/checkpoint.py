@@ -23,7 +23,7 @@ from mumott_dask import arrays, devices
 from mumott_dask._version import __version__
 from mumott_dask.errors import ScanError
 from mumott_dask.images import products
-from mumott_dask.scan.atomic import check_output, recover, replacing
+from mumott_dask.scan.atomic import check_output, recover, replacing, uninterrupted
 from mumott_dask.scan.schema import detector_shape
 from mumott_dask.scan.zarr_store import Kind, open_dataset, store_dataset, stored_kind
 
@@ -146,7 +146,7 @@ def write_progress(checkpoint: Checkpoint, progress: Progress, settings: Setting
     ScanError
         Where the disk is full; what was written before is still there.
     """
-    with replacing(checkpoint.path, overwrite=True) as partial:
+    with uninterrupted(), replacing(checkpoint.path, overwrite=True) as partial:
         store_dataset(_dataset(checkpoint, progress, settings), partial, _KIND)
 
 
@@ -154,7 +154,7 @@ def write_end(
     checkpoint: Checkpoint, result: xr.Dataset, unfinished: tuple[Progress, Settings] | None = None
 ) -> None:
     """Write an alignment, with its progress where it is to be gone on with, atomically."""
-    with replacing(checkpoint.path, overwrite=True) as partial:
+    with uninterrupted(), replacing(checkpoint.path, overwrite=True) as partial:
         store_dataset(result, partial, "alignment")
         if unfinished is not None:
             store_dataset(_dataset(checkpoint, *unfinished), partial / STATE, _KIND)

@@ -7,11 +7,14 @@ import fcntl
 import os
 import re
 import shutil
+import signal
 import socket
+import threading
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from mumott_dask.errors import ScanError
 
@@ -71,6 +74,26 @@ def replacing(path: str | os.PathLike[str], overwrite: bool = False) -> Iterator
                 "free some space or choose another folder"
             ) from error
         raise
+
+
+@contextmanager
+def uninterrupted() -> Iterator[None]:
+    """Let a Ctrl-C wait until the block is through, one that takes a moment.
+
+    Zarr's threads go on writing after an interrupt, and make anew what has been removed.
+    """
+    before = signal.getsignal(signal.SIGINT)
+    if threading.current_thread() is not threading.main_thread() or not callable(before):
+        yield
+        return
+    came: list[tuple[int, Any]] = []
+    signal.signal(signal.SIGINT, lambda number, frame: came.append((number, frame)))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+    if came:
+        before(*came[0])
 
 
 @contextmanager

@@ -1,6 +1,7 @@
 import errno
 import os
 import re
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -8,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from mumott_dask.errors import ScanError
-from mumott_dask.scan.atomic import recover, replacing, working_on
+from mumott_dask.scan.atomic import recover, replacing, uninterrupted, working_on
 from mumott_dask.scan.zarr_store import write_dataset
 
 
@@ -266,3 +267,21 @@ def test_who_has_no_room_for_a_lock_goes_on_without(tmp_path):
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert (done.stdout, done.returncode) == ("went on\n", 0), done.stderr
     assert list(tmp_path.iterdir()) == []
+
+
+def interrupted(path, text):
+    with uninterrupted(), replacing(path) as partial:
+        os.kill(os.getpid(), signal.SIGINT)
+        partial.write_text(text)
+
+
+def test_an_interrupt_waits_until_an_output_is_whole(tmp_path):
+    final, handler = tmp_path / "out", signal.getsignal(signal.SIGINT)
+    with pytest.raises(KeyboardInterrupt):
+        interrupted(final, "whole")
+    assert final.read_text() == "whole"
+    assert list(tmp_path.iterdir()) == [final]
+    with pytest.raises(TypeError):  # which it does not hide
+        interrupted(tmp_path / "another", None)
+    assert list(tmp_path.iterdir()) == [final]
+    assert signal.getsignal(signal.SIGINT) is handler
