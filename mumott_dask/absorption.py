@@ -17,7 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from . import arrays, devices
 from .errors import ScanError, ScanWarning
-from .images import quantiles, ranks_of_nine, smooth, sums
+from .images import products, quantiles, ranks_of_nine, smooth
 
 _OPEN_BEAM = 99.9  # percentile of the diode
 _AIR_SMOOTHING = 2.0  # pixels
@@ -131,8 +131,9 @@ def absorbance_images(signal: Any, weights: Any, level: Any, cutoff: tuple[float
     """
     low, high = cutoff
     (level,) = devices.beside(signal, level)
-    xp, seen = devices.namespace(signal), level == level
-    transmittivity = signal / devices.namespace(level).where(seen, level, 1.0)
+    xp, own = devices.namespace(signal), devices.namespace(level)
+    seen = ~own.isnan(level)
+    transmittivity = signal / own.where(seen, level, 1.0)
     valid = (transmittivity >= low) & (transmittivity <= high) & (weights > 0) & seen
     return xp.astype(-xp.log10(xp.clip(transmittivity, low, high)), xp.float32), valid
 
@@ -163,7 +164,7 @@ def air_level(diode: Any, weights: Any = None) -> NDArray[np.float64]:
 
 
 def air_level_and_empty(diode: Any, weights: Any = None) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-    """The `air_level`, and which projections hold nothing: all pixels equal, or as good as none positive."""
+    """The `air_level`, and which projections hold nothing: all pixels equal, no air, next to none positive."""
     found = _numbers_of_readings(_air_and_other_levels, diode, weights)
     return found[:, 0], ~(found[:, 0] > 0) | _nothing_in(found[:, 1:])
 
@@ -213,7 +214,7 @@ def _settled(
         low, high = devices.beside(images, *((before + way * within)[:, None, None] for way in (-1, 1)))
         air = (smoothed > low) & (smoothed < high)
         count, total = devices.numbers(
-            xp.stack([xp.astype(xp.count_nonzero(air, axis=(1, 2)), xp.float64), sums(images, air)])
+            xp.stack([xp.astype(xp.count_nonzero(air, axis=(1, 2)), xp.float64), products(images, air)])
         )
         after = np.where(moving & (count > 0), total / np.maximum(count, 1), before)
         level[looked_at] = after

@@ -124,27 +124,12 @@ def _third(columns: list[list[Images]], less: Any, more: Any) -> Images:
     return c
 
 
-def sums(images: Images, chosen: Images) -> Any:
-    """Sum of the pixels of each image that are chosen, (projection,) float64.
-
-    Parameters
-    ----------
-    images : (projection, j, k) array
-        Finite.
-    chosen : (projection, j, k) bool
-    """
-    if devices.on_host(images):  # without an array on the way
-        return np.einsum("njk,njk->n", images, chosen, dtype=np.float64)
-    xp = devices.namespace(images)
-    return xp.sum(xp.where(chosen, images, 0.0), axis=(1, 2), dtype=xp.float64)
-
-
 def products(a: Images, b: Images) -> Any:
-    """Sum of the products of each image's pixels, (projection,) float64."""
+    """Sum of the products of each image's pixels, (projection,) float64; the second may be a mask."""
     if devices.on_host(a):
         return np.einsum("njk,njk->n", a, b, dtype=np.float64)
     xp = devices.namespace(a)
-    return xp.sum(a * b, axis=(1, 2), dtype=xp.float64)
+    return xp.sum(a * xp.astype(b, a.dtype, copy=False), axis=(1, 2), dtype=xp.float64)
 
 
 def products_of_pairs(first: Sequence[Images], second: Sequence[Images]) -> list[Any]:

@@ -1,4 +1,4 @@
-"""What makes the blocks of a chunk and is of no use to any other, to be done within the chunk's own task.
+"""What makes a chunk's blocks and is of no use to any other, to be done within its own task (floor 1).
 
 So images that are not held by workers, because they have no room for them, are read where they are needed and
 forgotten at once. As tasks of their own they would be read ahead, and pile up.

@@ -39,7 +39,7 @@ def elementwise(function: Callable[..., tuple[Any, ...]], count: int, *volumes: 
     first = volumes[0]
     if not arrays.is_chunked(first):
         return function(*volumes)
-    every = arrays.new_name(_STEP)
+    every, owners = arrays.new_name(_STEP), placement.owners(first.numblocks[0])
     steps: dict[tuple[int, ...], GraphNode] = {}
     for index in np.ndindex(first.numblocks):
         keys = [(volume.name, *index) for volume in volumes]
@@ -48,18 +48,19 @@ def elementwise(function: Callable[..., tuple[Any, ...]], count: int, *volumes: 
         shared = [i for i, node in enumerate(nodes[:-1]) if not node]
         task = Task((every, *index), _all_of, function, shared, *map(TaskRef, keys))
         steps[index] = Task.fuse(*within, task) if within else task
-    before = HighLevelGraph.from_collections(every, _pinned_first(every, steps), dependencies=volumes)
+    before = HighLevelGraph.from_collections(every, _pinned_first(every, steps, owners), dependencies=volumes)
     layers, names = dict(before.layers), [arrays.new_name(_STEP) for _ in range(count)]
     for n, name in enumerate(names):
         parts = {index: Task((name, *index), itemgetter(n), TaskRef((every, *index))) for index in steps}
-        layers[name] = _pinned_first(name, parts)
+        layers[name] = _pinned_first(name, parts, owners)
     graph = HighLevelGraph(layers, {**before.dependencies, **{name: {every} for name in names}})
     return tuple(da.Array(graph, name, first.chunks, meta=first._meta) for name in names)
 
 
-def _pinned_first(name: str, tasks: Mapping[tuple[int, ...], GraphNode]) -> MaterializedLayer:
+def _pinned_first(
+    name: str, tasks: Mapping[tuple[int, ...], GraphNode], owners: Sequence[placement.Worker]
+) -> MaterializedLayer:
     """Tasks of blocks for the owners of these, to be done before what comes after."""
-    owners = placement.owners(1 + max(index[0] for index in tasks))
     pins = placement.pinned({(name, *index): owners[index[0]] for index in tasks}) | {"priority": 1}
     return MaterializedLayer({(name, *index): task for index, task in tasks.items()}, annotations=pins)
 
