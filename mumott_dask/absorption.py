@@ -164,7 +164,7 @@ def air_level(diode: Any, weights: Any = None) -> NDArray[np.float64]:
 
 
 def air_level_and_empty(diode: Any, weights: Any = None) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-    """The `air_level`, and which projections hold nothing: all pixels equal, no air, next to none positive."""
+    """The `air_level`, and which projections hold nothing: pixels all equal, no air, hardly any positive."""
     found = _numbers_of_readings(_air_and_other_levels, diode, weights)
     return found[:, 0], ~(found[:, 0] > 0) | _nothing_in(found[:, 1:])
 
