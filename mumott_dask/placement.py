@@ -63,6 +63,10 @@ def workers() -> tuple[Worker, ...]:
     active = client()
     if active is None:
         return (Worker(None, config.get("num_workers", None) or CPU_COUNT, 0),)
+    if active not in _known:
+        from . import plugins
+
+        plugins.register(active)
     asked, found = _known.get(active, (-np.inf, ()))
     if not found or time.monotonic() - asked > _LOOKED_UP:
         found = workers_of(active)

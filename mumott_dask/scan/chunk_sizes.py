@@ -15,6 +15,7 @@ _CHUNKS_A_THREAD = 4  # so that one that takes longer keeps the others waiting f
 _SMALLEST = 4 * 2**20  # bytes: below, tasks are so short that handing them out tells
 _FEWEST = 8  # projections: each task sums them up in a volume of its own, which has a price as well
 _WORKED_IN = 16  # times its own size that a chunk may need while it is worked on
+_PROCESS = 2**28  # bytes that a worker takes before it has work, but no more than half of a small one
 
 
 class Capacity(NamedTuple):
@@ -32,8 +33,8 @@ def chunk_length(projections: int, size: float, capacity: Capacity, where: str =
     """Projections in each chunk, so that threads have work alike, and memory for it.
 
     Four chunks a thread where they hold some megabytes and eight projections each, else fewer; but a chunk
-    for each thread at least; and none larger than a sixteenth of a thread's memory, or than Dask's
-    ``array.chunk-size``.
+    for each thread at least; and none larger than a sixteenth of a thread's memory, less what
+    Python takes, or than Dask's ``array.chunk-size``.
 
     Parameters
     ----------
@@ -44,7 +45,8 @@ def chunk_length(projections: int, size: float, capacity: Capacity, where: str =
     where : str
         What the log calls the scan.
     """
-    largest = min(capacity.memory / _WORKED_IN, parse_bytes(dask.config.get("array.chunk-size"))) / size
+    memory = max(capacity.memory - _PROCESS, capacity.memory / 2)
+    largest = min(memory / _WORKED_IN, parse_bytes(dask.config.get("array.chunk-size"))) / size
     wanted = max(math.ceil(projections / (_CHUNKS_A_THREAD * capacity.threads)), _FEWEST, _SMALLEST / size)
     length = max(1, int(min(wanted, math.ceil(projections / capacity.threads), largest)))
     log.info(

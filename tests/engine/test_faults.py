@@ -111,8 +111,13 @@ def test_two_workers_killed_at_once(client, watched, scan, undisturbed, duration
     check_kill(client, watched, scan, undisturbed, duration, 2, seed=1)
 
 
+def test_all_workers_killed_at_once(client, watched, scan, undisturbed, duration):
+    """Their tasks wait for workers of other addresses than those that they had asked for."""
+    check_kill(client, watched, scan, undisturbed, duration, 3, seed=2)
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("count", [1, 2])
+@pytest.mark.parametrize("count", [1, 2, 3])
 @pytest.mark.parametrize("seed", range(20))
 def test_workers_killed_at_any_moment(client, watched, scan, undisturbed, duration, count, seed):
     check_kill(client, watched, scan, undisturbed, duration, count, seed)
