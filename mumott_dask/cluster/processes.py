@@ -14,9 +14,17 @@ log = logging.getLogger(__name__)
 
 ONE_THREAD_A_TASK = {"NUMBA_NUM_THREADS": "1"}
 
-# A worker that was lost is started again; where the machine is busy, in more than the 15 s after which Dask
-# would give it up for good, and wait for ever once all are.
-PATIENCE = {"distributed": {"deploy": {"lost-worker-timeout": "10 minutes"}}}
+DEFAULTS = {
+    "distributed": {
+        # A worker that was lost is started again; where the machine is busy, in more than the 15 s after
+        # which Dask would give it up for good, and wait for ever once all are.
+        "deploy": {"lost-worker-timeout": "10 minutes"},
+        # Dask's profile of a worker takes 90 kB each second, and its logs keep the last calls and messages.
+        "worker": {"profile": {"cycle": "10s"}},
+        "admin": {"low-level-log-length": 100},
+    }
+}
+"""Of Dask's configuration, where the user has said nothing."""
 
 # A terminal sends Ctrl-C to the workers as well; what becomes of them is for the client's process to say.
 # A heartbeat that is under way when the cluster closes fails, and would be logged with its traceback; a task
@@ -80,7 +88,7 @@ def local(
     for name, number in (("workers", workers), ("threads", threads)):
         if number is not None and not (isinstance(number, int) and number >= 1):
             raise ScanError(f"{name} is {number!r}, expected a positive whole number")
-    dask.config.update_defaults(PATIENCE)
+    dask.config.update_defaults(DEFAULTS)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Port .* is already in use")
         client = Client(

@@ -22,7 +22,7 @@ from mumott_dask.errors import ScanError
 from . import dashboards
 from .folders import GIVEN, SCHEDULER, forget, new_credentials, new_folder, told_in, write_scheduler
 from .owned import OwningClient
-from .processes import PATIENCE
+from .processes import DEFAULTS
 from .sites import Site
 from .worker_commands import protocol
 
@@ -61,7 +61,7 @@ class Beginning:
     @contextmanager
     def configured(self) -> Iterator[None]:
         """Dask's configuration, as long as the scheduler starts."""
-        dask.config.update_defaults(PATIENCE)
+        dask.config.update_defaults(DEFAULTS)
         timeout = {"distributed.scheduler.no-workers-timeout": f"{self.site.start_timeout}s"}
         with dask.config.set({dashboards.TOKEN: self.token, **timeout}), warnings.catch_warnings():
             warnings.filterwarnings("ignore", "Port .* is already in use")

@@ -11,6 +11,10 @@ from distributed.deploy.local import nprocesses_nthreads  # type: ignore[attr-de
 from .processes import ONE_THREAD_A_TASK
 from .sites import Site
 
+_SHORT_LOGS = {  # as in `processes.DEFAULTS`, which these workers don't get
+    "DASK_DISTRIBUTED__WORKER__PROFILE__CYCLE": "10s",
+    "DASK_DISTRIBUTED__ADMIN__LOW_LEVEL_LOG_LENGTH": "100",
+}
 _LOST = 60  # seconds without a scheduler after which a worker ends, and its job with it
 _LEAVES = (30.0, 1200.0)  # seconds before its job's end in which a worker hands on what it holds
 
@@ -55,6 +59,7 @@ def environment_lines(site: Site) -> list[str]:
         *(f"module load {module}" for module in site.modules),
         *site.environment,
         *(f"export {name}={value}" for name, value in ONE_THREAD_A_TASK.items()),
+        *(f"export {name}=${{{name}:-{value}}}" for name, value in _SHORT_LOGS.items()),
         "export DASK_DISTRIBUTED__WORKER__HTTP__ROUTES=[]",  # other users of a node see nothing
     ]
 
