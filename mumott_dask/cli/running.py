@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-import ctypes
 import logging
-import sys
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from typing import Any, TextIO
 
 import click
 
+from mumott_dask import pages
 from mumott_dask.errors import ScanError, ScanWarning
 from mumott_dask.words import one_line
 
 INTERRUPTED = 130
 BAD_INPUT = 2
 TYPED = "mumott_dask.typed"  # arguments of the command, in the context
-_TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # mallopt's numbers for them
 _LARGE = 5 * 2**17  # bytes: more than the few images that are worked on at a time, which are asked for often
 _KEPT = 4 * 2**20  # bytes of what is let go that are kept for what is asked for next
 _SAID = (
@@ -64,11 +62,7 @@ def hand_back_memory() -> None:
 
     By itself, glibc keeps up to twice the size of the largest that has been let go so far, 64 MB at most.
     """
-    if sys.platform == "linux":
-        with suppress(OSError, AttributeError):  # other C libraries have no such option
-            libc = ctypes.CDLL(None)
-            libc.mallopt(_MMAP_THRESHOLD, _LARGE)
-            libc.mallopt(_TRIM_THRESHOLD, _KEPT)
+    pages.keep(smaller_than=_LARGE, up_to=_KEPT)
 
 
 def say(message: str) -> None:
