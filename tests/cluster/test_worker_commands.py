@@ -103,18 +103,30 @@ def test_a_job_has_a_worker_for_each_gpu_and_all_of_its_cores():
     assert job_options(GPU)["processes"] == 4
 
 
+def exported(**before):
+    """What a job's workers find in their environment, which the site's lines may have filled before."""
+    lines = [line for line in cluster.job_script(CPU).splitlines() if "export" in line]
+    shell = ["env", "-i", *(f"{name}={value}" for name, value in before.items()), "/bin/sh", "-c"]
+    found = subprocess.run([*shell, "\n".join([*lines, "env"])], capture_output=True, text=True, check=True)
+    return dict(line.split("=", 1) for line in found.stdout.splitlines())
+
+
 def test_workers_read_their_settings_from_the_environment():
-    exported = [
-        line.removeprefix("export ") for line in cluster.job_script(CPU).splitlines() if "export" in line
-    ]
-    environment = dict(line.split("=", 1) for line in exported)
+    environment = exported()
     assert environment.pop("NUMBA_NUM_THREADS") == "1"
     settings = dask.config.collect_env(environment)
     duration, stagger = lifetime(CPU.walltime)
     assert settings["distributed"]["worker"] == {
         "lifetime": {"duration": f"{duration}s", "stagger": f"{stagger}s"},
         "http": {"routes": []},
+        "profile": {"cycle": "10s"},
     }
+    assert settings["distributed"]["admin"] == {"low_level_log_length": 100}
+
+
+def test_a_site_may_set_how_long_workers_remember():
+    settings = dask.config.collect_env(exported(DASK_DISTRIBUTED__WORKER__PROFILE__CYCLE="1s"))
+    assert settings["distributed"]["worker"]["profile"] == {"cycle": "1s"}
 
 
 @pytest.mark.parametrize("walltime", [60, 600, 3600, 12 * 3600, 7 * 86400])
