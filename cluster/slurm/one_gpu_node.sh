@@ -15,6 +15,6 @@
 
 # Make mumott-dask known here: module load ..., source .../bin/activate
 
-trap 'scontrol requeue "$SLURM_JOB_ID"' USR1
+trap 'scontrol requeue "$SLURM_JOB_ID"; wait' USR1  # until SLURM has ended the driver as well
 mumott-dask align --backend gpu --allocation --quiet "$@" &
 wait $!

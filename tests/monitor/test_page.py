@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from types import SimpleNamespace
 
 import numpy as np
@@ -17,12 +18,20 @@ NAME = '<img src=x onerror="document.title=1"> & bone.h5'
 
 @pytest.fixture
 def running(client, chunked_scan):
-    """An alignment in a thread of its own, which goes on until it is stopped, and what came of it."""
+    """An alignment in a thread of its own, which goes on until it is stopped, and what came of it.
+
+    Each of its iterations takes half a second at least, or a fast machine would end before a browser has looked.
+    """
     made = SimpleNamespace(result=None)
 
     def run():
         with monitor.watch_alignment(name=NAME, show=False) as watch:
-            made.result = md.align(chunked_scan, method="optical-flow", tolerance=1e-9, watch=watch)
+
+            def slowly(step):
+                time.sleep(0.5)
+                return watch(step)
+
+            made.result = md.align(chunked_scan, method="optical-flow", tolerance=1e-9, watch=slowly)
 
     made.thread = threading.Thread(target=run, daemon=True)
     made.thread.start()

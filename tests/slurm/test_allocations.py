@@ -80,7 +80,7 @@ def test_a_script_aligns_a_scan(batch, scan, tmp_path, without_gpus, script, nod
 @pytest.mark.slow
 def test_a_script_whose_time_runs_out_goes_on_from_its_checkpoint(batch, tmp_path, wait_until):
     """A scan that takes longer than two minutes; SLURM sends the signal one to two minutes before the end."""
-    md.write_scan(md.simulate((56, 52), tilts=3, rotations=40, seed=1), tmp_path / "scan.zarr")
+    md.write_scan(md.simulate((90, 84), tilts=3, rotations=80, seed=1), tmp_path / "scan.zarr")
     (tmp_path / "site.yaml").write_text("cores: 1\nmemory: 1GB\nworkers: 1\ninterface: lo\n")
     line = [tmp_path / "scan.zarr", "--output", tmp_path / "result.zarr", "--cluster", tmp_path / "site.yaml"]
     line += ["--chunks", "8", "--method", "optical-flow", "--iterations", "1000", "--tolerance", "1e-9"]
