@@ -13,8 +13,7 @@ from distributed import Client, Scheduler, SchedulerPlugin, Worker, WorkerPlugin
 from . import pages
 
 _WAIT = 0.0005  # seconds
-_OF_MEMORY = 1024  # its part that is kept
-_LEAST_KEPT, _MOST_KEPT = 5 * 2**17, 2**24  # bytes; images that are worked on at a time take less
+_OF_MEMORY, _MOST_KEPT = 1024, 2**24  # a part, and bytes
 
 
 class LooseTasks(SchedulerPlugin):
@@ -88,7 +87,7 @@ class PromptWorker(WorkerPlugin):
         """Set both."""
         worker.batched_stream.interval = _WAIT
         limit = worker.memory_manager.memory_limit or math.inf
-        size = int(min(max(limit / _OF_MEMORY, _LEAST_KEPT), _MOST_KEPT))
+        size = int(min(max(limit / _OF_MEMORY, pages.IMAGES), _MOST_KEPT))
         pages.keep(smaller_than=size, up_to=size)
 
 

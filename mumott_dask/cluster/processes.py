@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import warnings
+from typing import Any
 
 import dask
 from distributed import Client
@@ -14,17 +15,16 @@ log = logging.getLogger(__name__)
 
 ONE_THREAD_A_TASK = {"NUMBA_NUM_THREADS": "1"}
 
-DEFAULTS = {
-    "distributed": {
-        # A worker that was lost is started again; where the machine is busy, in more than the 15 s after
-        # which Dask would give it up for good, and wait for ever once all are.
-        "deploy": {"lost-worker-timeout": "10 minutes"},
-        # Dask's profile of a worker takes 90 kB each second, and its logs keep the last calls and messages.
-        "worker": {"profile": {"cycle": "10s"}},
-        "admin": {"low-level-log-length": 100},
-    }
-}
+# A worker that was lost is started again; where the machine is busy, in more than the 15 s after which Dask
+# would give it up for good, and wait for ever once all are.
+_PATIENCE = {"distributed.deploy.lost-worker-timeout": "10 minutes"}
+
+# Dask's profile of a worker takes 90 kB each second, and its logs keep the last calls and messages.
+SHORT_LOGS = {"distributed.worker.profile.cycle": "10s", "distributed.admin.low-level-log-length": 100}
+
+DEFAULTS: dict[str, Any] = {}
 """Of Dask's configuration, where the user has said nothing."""
+dask.config.set(_PATIENCE | SHORT_LOGS, config=DEFAULTS)
 
 # A terminal sends Ctrl-C to the workers as well; what becomes of them is for the client's process to say.
 # A heartbeat that is under way when the cluster closes fails, and would be logged with its traceback; a task

@@ -8,12 +8,11 @@ from typing import Any
 
 from distributed.deploy.local import nprocesses_nthreads  # type: ignore[attr-defined]
 
-from .processes import ONE_THREAD_A_TASK
+from .processes import ONE_THREAD_A_TASK, SHORT_LOGS
 from .sites import Site
 
-_SHORT_LOGS = {  # as in `processes.DEFAULTS`, which these workers don't get
-    "DASK_DISTRIBUTED__WORKER__PROFILE__CYCLE": "10s",
-    "DASK_DISTRIBUTED__ADMIN__LOW_LEVEL_LOG_LENGTH": "100",
+_SHORT_LOGS = {
+    "DASK_" + name.upper().replace(".", "__").replace("-", "_"): value for name, value in SHORT_LOGS.items()
 }
 _LOST = 60  # seconds without a scheduler after which a worker ends, and its job with it
 _LEAVES = (30.0, 1200.0)  # seconds before its job's end in which a worker hands on what it holds
