@@ -6,14 +6,21 @@ Imported where there is a client alone: it imports distributed.
 from __future__ import annotations
 
 import math
+import pickle
+import time
+from functools import partial
 from typing import Any
 
 from distributed import Client, Scheduler, SchedulerPlugin, Worker, WorkerPlugin
+from distributed.core import Status
+from tornado.ioloop import PeriodicCallback
 
 from . import pages
+from .errors import ScanWarning
 
 _WAIT = 0.0005  # seconds
-_OF_MEMORY, _MOST_KEPT = 1024, 2**24  # a part, and bytes
+_LOOKS, _FULL_FOR = 2.0, 20.0  # seconds between looks at workers that are full, and after which it is told
+_OF_MEMORY, _KEPT = 1024, (2**20, 2**24)  # a part, and bytes: the least that is worth it, and the most
 
 
 class LooseTasks(SchedulerPlugin):
@@ -52,6 +59,39 @@ class PromptScheduler(SchedulerPlugin):
         scheduler.stream_comms[worker].interval = _WAIT
 
 
+class FullWorkers(SchedulerPlugin):
+    """Tells the clients that work stands still, because all workers have paused for want of memory.
+
+    They take up no task until they have given some back, and what they hold by themselves they never do.
+    """
+
+    idempotent = True
+    name = "mumott-dask-full-workers"
+
+    async def start(self, scheduler: Scheduler) -> None:
+        """Look at them from now on."""
+        self._since: float | None = None
+        look = PeriodicCallback(partial(self._look, scheduler), 1e3 * _LOOKS)
+        scheduler.periodic_callbacks[self.name] = look
+        look.start()
+
+    def _look(self, scheduler: Scheduler) -> None:
+        workers = scheduler.workers.values()
+        if not scheduler.tasks or not all(each.status is Status.paused for each in workers) or not workers:
+            self._since = None
+            return
+        before = self._since = self._since or time.monotonic()
+        if time.monotonic() - before > _FULL_FOR:
+            self._since = math.inf  # once, until one of them goes on
+            limit = min(each.memory_limit for each in workers) / 2**20
+            told = (
+                f"all {len(workers)} Dask workers have paused for want of memory ({limit:.0f} MiB for the "
+                "smallest): work stands still until there are others with more, or smaller chunks"
+            )
+            message = {"message": pickle.dumps(told), "category": pickle.dumps(ScanWarning)}
+            scheduler.log_event("warn", message)
+
+
 class SpentTasks(WorkerPlugin):
     """Lets a worker forget what a task was called with, once it is done.
 
@@ -77,7 +117,8 @@ class PromptWorker(WorkerPlugin):
 
     Dask collects what it tells for 2 ms, and has the C library hand back all memory beyond 64 KiB a thread:
     with volumes of a mebibyte, asking for it anew is a fifth of an iteration's time. What is kept goes with
-    the worker's memory, and is 16 MiB at most.
+    the worker's memory, and is 16 MiB at most. Where that would be less than a mebibyte, Dask is left to it:
+    what lies between the arrays that are gone adds up to tens of them, which a small worker is short of.
     """
 
     idempotent = True
@@ -87,11 +128,12 @@ class PromptWorker(WorkerPlugin):
         """Set both."""
         worker.batched_stream.interval = _WAIT
         limit = worker.memory_manager.memory_limit or math.inf
-        size = int(min(max(limit / _OF_MEMORY, pages.IMAGES), _MOST_KEPT))
-        pages.keep(smaller_than=size, up_to=size)
+        least, most = _KEPT
+        if (size := min(limit / _OF_MEMORY, most)) >= least:
+            pages.keep(smaller_than=int(size), up_to=int(size))
 
 
 def register(client: Client) -> None:
     """Have them where a client computes."""
-    for plugin in (LooseTasks(), PromptScheduler(), SpentTasks(), PromptWorker()):
+    for plugin in (LooseTasks(), PromptScheduler(), FullWorkers(), SpentTasks(), PromptWorker()):
         client.register_plugin(plugin)

@@ -28,6 +28,7 @@ SEGMENTS = 64, 48, 40  # how many, of so many pixels along j and k
 THIN = 6, 1600  # so that there are many pixels, of which kernels have little to do
 SIDE, COUNT = 640, 10  # a volume of 1000 MiB, and projections
 TWICE = 25  # workers: twice a state of 5 volumes, in 0.4 of memory as large as one; see `slabs.slab_count`
+PAUSED = "times that one of {} paused"
 ONE_STEP = (Stage("coarse", 1, 1.5, 1, 2, 1, 0.0),)
 
 
@@ -88,10 +89,12 @@ def test_a_scan_ten_times_larger_than_the_workers(figure, tmp_path, workers, mak
         md.align(scan, method="optical-flow", start="zero", variable=variable, stages=ONE_STEP)
         seconds = time.monotonic() - begin
         held = max(client.run(peak).values())
+        logs = str(client.get_worker_logs())
     note = f"largest resident size; {size / 1e9:.1f} GB read again and again, {seconds:.0f} s"
     of = "its segments" if variable else "the diode"
     what = f"worker memory, {workers} of them aligning {of} of a scan of {TIMES} times their limit"
     figure("Dask", what, held / 2**20, "MiB", LIMIT / 2**20, note=note)
+    figure("Dask", PAUSED.format(workers), logs.count("Pausing"), aim=0)
 
 
 def test_a_volume_as_large_as_a_worker(figure):
@@ -119,4 +122,4 @@ def test_a_volume_as_large_as_a_worker(figure):
         what = f"worker memory, {TWICE} of them with a volume of one's limit"
         figure("Dask", what, held / 2**20, "MiB", limit / 2**20, note=note)
         figure("Dask", "blocks that they spilled", spilled, aim=0)
-        figure("Dask", "times that one of them paused", logs.count("Pausing"), aim=0)
+        figure("Dask", PAUSED.format(TWICE), logs.count("Pausing"), aim=0)

@@ -4,6 +4,7 @@ import os
 import random
 import signal
 import time
+import warnings
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -11,7 +12,7 @@ import pytest
 from distributed.core import Status
 
 import mumott_dask as md
-from mumott_dask import cluster
+from mumott_dask import cluster, plugins
 
 OPTIONS = {"method": "optical-flow", "iterations": 5}
 CHUNK = 4
@@ -174,3 +175,22 @@ def test_a_worker_that_pauses_for_want_of_memory(client, scan, undisturbed, dura
 
     assert_equal(align_while(disturb, scan), undisturbed)
     assert Status.paused in seen
+
+
+def test_workers_that_have_all_paused_are_told_of(client, scan, undisturbed, monkeypatch):
+    monkeypatch.setattr(plugins, "_FULL_FOR", 1.0)
+    wait_for_all(client, len(client.cluster.workers))
+
+    def disturb():
+        client.run(fill)
+        for _ in range(100):
+            time.sleep(0.1)
+            if told:
+                break
+        client.run(empty)
+
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always", md.ScanWarning)
+        assert_equal(align_while(disturb, scan), undisturbed)
+    (line,) = {str(warning.message) for warning in told}
+    assert f"all {len(client.cluster.workers)} Dask workers have paused for want of memory (1024 MiB" in line
