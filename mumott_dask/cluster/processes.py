@@ -19,12 +19,18 @@ ONE_THREAD_A_TASK = {"NUMBA_NUM_THREADS": "1"}
 # would give it up for good, and wait for ever once all are.
 _PATIENCE = {"distributed.deploy.lost-worker-timeout": "10 minutes"}
 
-# Dask's profile of a worker takes 90 kB each second, and its logs keep the last calls and messages.
-SHORT_LOGS = {"distributed.worker.profile.cycle": "10s", "distributed.admin.low-level-log-length": 100}
+# Dask looks 100 times a second at what a worker does, and 50 times at how soon a process answers: 2 % of a
+# core for each worker. Its profile of a second takes 90 kB, and its logs keep the last calls and messages.
+FEW_LOOKS = {
+    "distributed.worker.profile.interval": "100ms",
+    "distributed.worker.profile.cycle": "10s",
+    "distributed.admin.tick.interval": "200ms",
+    "distributed.admin.low-level-log-length": 100,
+}
 
 DEFAULTS: dict[str, Any] = {}
 """Of Dask's configuration, where the user has said nothing."""
-dask.config.set(_PATIENCE | SHORT_LOGS, config=DEFAULTS)
+dask.config.set(_PATIENCE | FEW_LOOKS, config=DEFAULTS)
 
 # A terminal sends Ctrl-C to the workers as well; what becomes of them is for the client's process to say.
 # A heartbeat that is under way when the cluster closes fails, and would be logged with its traceback; a task

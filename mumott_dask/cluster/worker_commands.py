@@ -8,11 +8,11 @@ from typing import Any
 
 from distributed.deploy.local import nprocesses_nthreads  # type: ignore[attr-defined]
 
-from .processes import ONE_THREAD_A_TASK, SHORT_LOGS
+from .processes import FEW_LOOKS, ONE_THREAD_A_TASK
 from .sites import Site
 
-_SHORT_LOGS = {
-    "DASK_" + name.upper().replace(".", "__").replace("-", "_"): value for name, value in SHORT_LOGS.items()
+_FEW_LOOKS = {
+    "DASK_" + name.upper().replace(".", "__").replace("-", "_"): value for name, value in FEW_LOOKS.items()
 }
 _LOST = 60  # seconds without a scheduler after which a worker ends, and its job with it
 _LEAVES = (30.0, 1200.0)  # seconds before its job's end in which a worker hands on what it holds
@@ -58,7 +58,7 @@ def environment_lines(site: Site) -> list[str]:
         *(f"module load {module}" for module in site.modules),
         *site.environment,
         *(f"export {name}={value}" for name, value in ONE_THREAD_A_TASK.items()),
-        *(f"export {name}=${{{name}:-{value}}}" for name, value in _SHORT_LOGS.items()),
+        *(f"export {name}=${{{name}:-{value}}}" for name, value in _FEW_LOOKS.items()),
         "export DASK_DISTRIBUTED__WORKER__HTTP__ROUTES=[]",  # other users of a node see nothing
     ]
 

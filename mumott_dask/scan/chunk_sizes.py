@@ -32,9 +32,9 @@ Chunks = int | Literal["auto"] | Capacity | None
 def chunk_length(projections: int, size: float, capacity: Capacity, where: str = "scan") -> int:
     """Projections in each chunk, so that threads have work alike, and memory for it.
 
-    Four chunks a thread where they hold some megabytes and eight projections each, else fewer; but a chunk
-    for each thread at least; and none larger than a sixteenth of a thread's memory, less what
-    Python takes, or than Dask's ``array.chunk-size``.
+    As many chunks for one thread as for another: four where they hold some megabytes and eight projections
+    each, else fewer, but one at least; and more where a chunk would be larger than a sixteenth of a thread's
+    memory, less what Python takes, or than Dask's ``array.chunk-size``.
 
     Parameters
     ----------
@@ -46,9 +46,11 @@ def chunk_length(projections: int, size: float, capacity: Capacity, where: str =
         What the log calls the scan.
     """
     memory = max(capacity.memory - _PROCESS, capacity.memory / 2)
-    largest = min(memory / _WORKED_IN, parse_bytes(dask.config.get("array.chunk-size"))) / size
-    wanted = max(math.ceil(projections / (_CHUNKS_A_THREAD * capacity.threads)), _FEWEST, _SMALLEST / size)
-    length = max(1, int(min(wanted, math.ceil(projections / capacity.threads), largest)))
+    largest = max(1, int(min(memory / _WORKED_IN, parse_bytes(dask.config.get("array.chunk-size"))) / size))
+    a_thread = projections / capacity.threads
+    most = min(_CHUNKS_A_THREAD, int(a_thread / max(_FEWEST, _SMALLEST / size)))
+    chunks = max(1, most, math.ceil(a_thread / largest))
+    length = math.ceil(a_thread / chunks)
     log.info(
         "%s: %d chunks of %d projections (%s) for %d threads",
         where,

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from distributed import Client, wait
 
+import mumott_dask as md
 from mumott_dask import Projector, arrays, cluster
 from mumott_dask.measured import signal_and_mask
 from mumott_dask.projector import numpy_arrays
@@ -46,17 +47,21 @@ def usual_chunks(scan):
     return chunk_length(len(diode), diode.nbytes / len(diode), cluster.capacity())
 
 
-def test_two_processes_against_two_threads(figure, tutorial_scan):
+@pytest.mark.parametrize("size", [{}, {"shape": (90, 80), "rotations": 60}])
+def test_two_processes_against_two_threads(figure, size):
     """The same iterations in turns: numba's two threads here, and two workers of one thread."""
-    here = steps(tutorial_scan, EVERY)
+    scan = md.simulate(**size)  # the tutorial's, or four times as much work
+    here = steps(scan, EVERY)
     with cluster.local(workers=2, threads=1, dashboard_address=None):
-        there = steps(tutorial_scan.chunk(projection=usual_chunks(tutorial_scan)), EVERY)
+        there = steps(scan.chunk(projection=usual_chunks(scan)), EVERY)
         seconds(here, EVERY, EVERY), seconds(there, EVERY, EVERY)
         times = np.array([[seconds(each, ITERATIONS, EVERY) for each in (here, there)] for _ in range(TURNS)])
     threads, processes = np.median(times, axis=0)
     ratio = np.median(times[:, 1] / times[:, 0])
     note = f"{threads:.3f} s and {processes:.3f} s an iteration"
-    figure("Dask", "MITRA, two workers of one thread over two threads", ratio, aim=SLOWDOWN, note=note)
+    of = " x ".join(str(side) for side in scan["diode"].shape)
+    what = f"MITRA of {of} pixels, two workers of one thread over two threads"
+    figure("Dask", what, ratio, aim=SLOWDOWN, note=note)
 
 
 def nothing(beam, volume, data, weights, background):

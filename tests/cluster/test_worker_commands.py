@@ -119,14 +119,14 @@ def test_workers_read_their_settings_from_the_environment():
     assert settings["distributed"]["worker"] == {
         "lifetime": {"duration": f"{duration}s", "stagger": f"{stagger}s"},
         "http": {"routes": []},
-        "profile": {"cycle": "10s"},
+        "profile": {"cycle": "10s", "interval": "100ms"},
     }
-    assert settings["distributed"]["admin"] == {"low_level_log_length": 100}
+    assert settings["distributed"]["admin"] == {"low_level_log_length": 100, "tick": {"interval": "200ms"}}
 
 
 def test_a_site_may_set_how_long_workers_remember():
     settings = dask.config.collect_env(exported(DASK_DISTRIBUTED__WORKER__PROFILE__CYCLE="1s"))
-    assert settings["distributed"]["worker"]["profile"] == {"cycle": "1s"}
+    assert settings["distributed"]["worker"]["profile"]["cycle"] == "1s"
 
 
 @pytest.mark.parametrize("walltime", [60, 600, 3600, 12 * 3600, 7 * 86400])

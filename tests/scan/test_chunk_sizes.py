@@ -25,6 +25,8 @@ def test_no_thread_is_left_without_work_and_no_chunk_is_too_large(projections, s
     assert 1 <= length <= projections
     assert length == 1 or length * size <= min(max(memory - 256 * MB, memory / 2) / 16, 128 * MB)
     assert length <= math.ceil(projections / threads)  # so that as many threads have work as can have
+    for_each = math.ceil(math.ceil(projections / length) / threads)
+    assert length * for_each < projections / threads + for_each + 1  # the most that a thread gets
 
 
 @pytest.mark.parametrize(
@@ -33,12 +35,13 @@ def test_no_thread_is_left_without_work_and_no_chunk_is_too_large(projections, s
         (246, 65 * 55 * 4, Capacity(2), 123),  # the tutorial's: all of it is 3.5 MB
         (246, 65 * 55 * 4, Capacity(100), 3),
         (1000, MB, Capacity(2), 125),
-        (1000, MB, Capacity(2, 2**30), 48),  # as large as the memory allows that Python leaves
+        (246, 130 * 110 * 4, Capacity(2), 123),  # not 73, of which one thread would get two, the other 1.4
+        (1000, MB, Capacity(2, 2**30), 46),  # as large as the memory allows that Python leaves
         (1000, MB, Capacity(2, 2**29), 16),
         (1000, MB, Capacity(10), 25),
-        (1000, MB, Capacity(50), 8),  # one of them would hold five, if there were four a thread
+        (1000, MB, Capacity(50), 10),  # one of them would hold five, if there were four a thread
         (1000, 4 * MB, Capacity(2), 32),  # as large as Dask's chunks are
-        (1000, 0.1 * MB, Capacity(10), 40),  # 4 MB
+        (1000, 0.1 * MB, Capacity(10), 50),  # 4 MB or more
         (1000, 1000 * MB, Capacity(10), 1),
         (3, MB, Capacity(10), 1),
     ],
