@@ -77,7 +77,8 @@ class FullWorkers(SchedulerPlugin):
 
     def _look(self, scheduler: Scheduler) -> None:
         workers = scheduler.workers.values()
-        if not scheduler.tasks or not all(each.status is Status.paused for each in workers) or not workers:
+        wanted = scheduler.unrunnable or scheduler.queued or any(each.processing for each in workers)
+        if not (workers and wanted and all(each.status is Status.paused for each in workers)):
             self._since = None
             return
         before = self._since = self._since or time.monotonic()
@@ -86,7 +87,7 @@ class FullWorkers(SchedulerPlugin):
             limit = min(each.memory_limit for each in workers) / 2**20
             told = (
                 f"all {len(workers)} Dask workers have paused for want of memory ({limit:.0f} MiB for the "
-                "smallest): work stands still until there are others with more, or smaller chunks"
+                "smallest), and work stands still: it takes more for each of them, or smaller chunks"
             )
             message = {"message": pickle.dumps(told), "category": pickle.dumps(ScanWarning)}
             scheduler.log_event("warn", message)
