@@ -8,13 +8,14 @@ from collections.abc import Sequence
 from importlib.util import find_spec
 from typing import Any
 
+import dask
 from distributed import Client
 
 from mumott_dask.devices import missing_gpu
 from mumott_dask.errors import ScanError
 
 from .owned import OwningClient
-from .processes import WORKER_SETUP
+from .processes import DEFAULTS, WORKER_SETUP
 
 log = logging.getLogger(__name__)
 
@@ -67,6 +68,7 @@ def cuda(
     from dask_cuda import LocalCUDACluster
 
     options = cuda_options(gpus, visible_gpus(), memory_limit, device_memory_limit, dashboard_address)
+    dask.config.update_defaults(DEFAULTS)
     client = OwningClient(LocalCUDACluster(**options))
     client.run(_take_memory_from_pool)
     log.info("started %s, dashboard at %s", client, client.dashboard_link)

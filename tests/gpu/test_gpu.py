@@ -4,6 +4,7 @@ import importlib.util
 import sys
 from pathlib import Path
 
+import dask
 import numpy as np
 import pytest
 
@@ -70,6 +71,7 @@ def test_chunks_on_a_cluster_of_gpus(scan):
     tomogram = md.reconstruct(scan, backend="cpu")
     with cluster.cuda(dashboard_address=None) as client:
         assert set(client.nthreads().values()) == {1}
+        assert set(client.run(dask.config.get, "distributed.worker.profile.cycle").values()) == {"10s"}
         chunked = scan.chunk(projection=12)
         there = md.align(chunked, backend="gpu")
         assert devices.on_gpu(chunked, "auto")
