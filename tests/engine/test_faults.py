@@ -12,7 +12,7 @@ import pytest
 from distributed.core import Status
 
 import mumott_dask as md
-from mumott_dask import cluster, plugins
+from mumott_dask import cluster, placement, plugins
 
 OPTIONS = {"method": "optical-flow", "iterations": 5}
 CHUNK = 4
@@ -157,19 +157,27 @@ def status(dask_worker):
     return dask_worker.status
 
 
+def wait_until(so):
+    """Wait for at most ten seconds."""
+    for _ in range(100):
+        if so():
+            break
+        time.sleep(0.1)
+
+
 def test_a_worker_that_pauses_for_want_of_memory(client, scan, undisturbed, duration):
     wait_for_all(client, len(client.cluster.workers))
     full = min(client.scheduler_info()["workers"])
     seen = []
 
+    def paused():
+        seen.extend(client.run(status, workers=[full]).values())
+        return seen[-1] == Status.paused
+
     def disturb():
         time.sleep(duration / 4)
         client.run(fill, workers=[full])
-        for _ in range(100):
-            time.sleep(0.1)
-            seen.extend(client.run(status, workers=[full]).values())
-            if seen[-1] == Status.paused:
-                break
+        wait_until(paused)
         time.sleep(1)
         client.run(empty, workers=[full])
 
@@ -180,13 +188,12 @@ def test_a_worker_that_pauses_for_want_of_memory(client, scan, undisturbed, dura
 def test_workers_that_have_all_paused_are_told_of(client, scan, undisturbed, monkeypatch):
     monkeypatch.setattr(plugins, "_FULL_FOR", 1.0)
     wait_for_all(client, len(client.cluster.workers))
+    placement.workers()  # at which the plugins are registered
+    client.run(fill)
+    wait_until(lambda: set(client.run(status).values()) == {Status.paused})
 
     def disturb():
-        client.run(fill)
-        for _ in range(100):
-            time.sleep(0.1)
-            if told:
-                break
+        wait_until(lambda: told)
         client.run(empty)
 
     with warnings.catch_warnings(record=True) as told:
