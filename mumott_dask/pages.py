@@ -6,9 +6,6 @@ import ctypes
 import sys
 from contextlib import suppress
 
-IMAGES = 5 * 2**17
-"""Bytes: more than the few images that are worked on at a time, which are asked for often."""
-
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # mallopt's numbers for them
 
 

@@ -20,7 +20,8 @@ from .errors import ScanWarning
 
 _WAIT = 0.0005  # seconds
 _LOOKS, _FULL_FOR = 2.0, 20.0  # seconds between looks at workers that are full, and after which it is told
-_OF_MEMORY, _KEPT = 1024, (2**20, 2**24)  # a part, and bytes: the least that is worth it, and the most
+_OF_MEMORY = 1024  # its part that is kept
+_LEAST_KEPT, _MOST_KEPT = 2**20, 2**24  # bytes
 
 
 class LooseTasks(SchedulerPlugin):
@@ -129,9 +130,9 @@ class PromptWorker(WorkerPlugin):
         """Set both."""
         worker.batched_stream.interval = _WAIT
         limit = worker.memory_manager.memory_limit or math.inf
-        least, most = _KEPT
-        if (size := min(limit / _OF_MEMORY, most)) >= least:
-            pages.keep(smaller_than=int(size), up_to=int(size))
+        size = int(min(limit / _OF_MEMORY, _MOST_KEPT))
+        if size >= _LEAST_KEPT:
+            pages.keep(smaller_than=size, up_to=size)
 
 
 def register(client: Client) -> None:

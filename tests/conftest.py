@@ -4,6 +4,7 @@ import importlib
 import os
 import signal
 import sys
+import time
 
 import pytest
 
@@ -37,3 +38,16 @@ def dask_cuda():
     if sys.platform != "linux":
         pytest.skip("dask_cuda is there for Linux alone")
     return importlib.import_module("dask_cuda")
+
+
+@pytest.fixture
+def wait_until():
+    """What waits for a condition, and fails where it does not come true."""
+
+    def wait(condition, seconds=60.0):
+        end = time.monotonic() + seconds
+        while not condition():
+            assert time.monotonic() < end, f"not within {seconds:g} s"
+            time.sleep(0.1)
+
+    return wait

@@ -17,6 +17,7 @@ from mumott_dask.words import one_line
 INTERRUPTED = 130
 BAD_INPUT = 2
 TYPED = "mumott_dask.typed"  # arguments of the command, in the context
+_LARGE = 5 * 2**17  # bytes: more than the few images that are worked on at a time, which are asked for often
 _KEPT = 4 * 2**20  # bytes of what is let go that are kept for what is asked for next
 _SAID = (
     "mumott_dask.alignment.checkpoint",
@@ -61,7 +62,7 @@ def hand_back_memory() -> None:
 
     By itself, glibc keeps up to twice the size of the largest that has been let go so far, 64 MB at most.
     """
-    pages.keep(smaller_than=pages.IMAGES, up_to=_KEPT)
+    pages.keep(smaller_than=_LARGE, up_to=_KEPT)
 
 
 def say(message: str) -> None:

@@ -157,15 +157,7 @@ def status(dask_worker):
     return dask_worker.status
 
 
-def wait_until(so):
-    """Wait for at most ten seconds."""
-    for _ in range(100):
-        if so():
-            break
-        time.sleep(0.1)
-
-
-def test_a_worker_that_pauses_for_want_of_memory(client, scan, undisturbed, duration):
+def test_a_worker_that_pauses_for_want_of_memory(client, scan, undisturbed, duration, wait_until):
     wait_for_all(client, len(client.cluster.workers))
     full = min(client.scheduler_info()["workers"])
     seen = []
@@ -177,15 +169,17 @@ def test_a_worker_that_pauses_for_want_of_memory(client, scan, undisturbed, dura
     def disturb():
         time.sleep(duration / 4)
         client.run(fill, workers=[full])
-        wait_until(paused)
-        time.sleep(1)
-        client.run(empty, workers=[full])
+        try:
+            wait_until(paused)
+            time.sleep(1)
+        finally:
+            client.run(empty, workers=[full])
 
     assert_equal(align_while(disturb, scan), undisturbed)
     assert Status.paused in seen
 
 
-def test_workers_that_have_all_paused_are_told_of(client, scan, undisturbed, monkeypatch):
+def test_workers_that_have_all_paused_are_told_of(client, scan, undisturbed, monkeypatch, wait_until):
     monkeypatch.setattr(plugins, "_FULL_FOR", 1.0)
     wait_for_all(client, len(client.cluster.workers))
     placement.workers()  # at which the plugins are registered
@@ -193,8 +187,10 @@ def test_workers_that_have_all_paused_are_told_of(client, scan, undisturbed, mon
     wait_until(lambda: set(client.run(status).values()) == {Status.paused})
 
     def disturb():
-        wait_until(lambda: told)
-        client.run(empty)
+        try:
+            wait_until(lambda: told)
+        finally:  # or the alignment would never end
+            client.run(empty)
 
     with warnings.catch_warnings(record=True) as told:
         warnings.simplefilter("always", md.ScanWarning)

@@ -4,7 +4,6 @@ import importlib.util
 import os
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -53,17 +52,6 @@ def site(queue, tmp_path):
 def scan():
     """32 projections of 24 x 20 pixels at two tilts."""
     return md.simulate((24, 20), tilts=2, rotations=16, seed=1)
-
-
-@pytest.fixture
-def wait_until():
-    def wait(condition, seconds=60.0):
-        end = time.monotonic() + seconds
-        while not condition():
-            assert time.monotonic() < end, f"not within {seconds:g} s"
-            time.sleep(0.1)
-
-    return wait
 
 
 @pytest.fixture
